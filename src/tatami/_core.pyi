@@ -1,0 +1,293 @@
+"""The native core: objects, packs, publishing, merging in memory, working copies.
+
+Every call is one whole transaction (or none), releases the GIL, and raises `CoreError`. Object ids are
+lower-case hex; change ids are jj's reverse hex; paths are `/`-separated text relative to the root.
+File modes are git's: 0o100644, 0o100755, 0o120000 (symlink), 0o160000 (submodule).
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+class CoreError(Exception):
+    """Raised by every call; `code` is stable, `retryable` tells whether trying again can help.
+
+    Codes: not_found, ambiguous, bad_path, bad_input, stale, busy, conflicted, git, corrupt,
+    unsupported, no_space, permission, io, panic.
+    """
+
+    code: str
+    retryable: bool
+
+Signature: TypeAlias = tuple[str, str, int]
+"""Name, e-mail, seconds since the epoch (UTC)."""
+
+Change: TypeAlias = tuple[str, int, bytes | str | None]
+"""Path, mode, and the new content (bytes), an existing object's id (str), or None for a deletion."""
+
+class CommitSpec(Protocol):
+    """A commit to build; any object with these attributes will do (`tatami.values.CommitSpec`).
+
+    parents: commit ids, or "@N" for the N-th spec of the same call. changes apply to the tree of
+    `base` (a commit or tree id, None: the first parent's tree). change: a change id to keep (amend,
+    None: fresh). predecessors: commits that this one rewrites.
+    """
+
+    @property
+    def parents(self) -> Sequence[str]: ...
+    @property
+    def changes(self) -> Sequence[Change]: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def author(self) -> Signature: ...
+    @property
+    def committer(self) -> Signature: ...
+    @property
+    def base(self) -> str | None: ...
+    @property
+    def change(self) -> str | None: ...
+    @property
+    def predecessors(self) -> Sequence[str]: ...
+
+class OpSpec(Protocol):
+    """What one operation does to the view besides adding its commits.
+
+    description: one line. attributes: free text map. bookmarks: name -> commit id or "@N" (None
+    deletes); expected current targets are checked by the caller. drop_heads: commits to hide
+    (amended ones). foreign: commits written by plain git that the operation makes known (barrier 1
+    is then a syncfs of the object store). git_refs: full ref name -> commit id now seen in git.
+    """
+
+    @property
+    def description(self) -> str: ...
+    @property
+    def attributes(self) -> dict[str, str]: ...
+    @property
+    def bookmarks(self) -> dict[str, str | None]: ...
+    @property
+    def drop_heads(self) -> Sequence[str]: ...
+    @property
+    def foreign(self) -> Sequence[str]: ...
+    @property
+    def git_refs(self) -> dict[str, str | None]: ...
+
+class Prepared:
+    """A commit built in memory; its ids are final."""
+
+    commit: str
+    change: str
+    tree: str
+
+class Batch:
+    """Commits built in memory by `Repo.prepare`, in the order of their specs."""
+
+    commits: list[Prepared]
+    object_bytes: int
+
+class OpResult:
+    """A published operation: durable and visible. The *_us fields are microseconds of each step."""
+
+    op: str
+    pack_us: int
+    operation_us: int
+    barrier1_us: int
+    swap_us: int
+    barrier2_us: int
+
+class Refreshed:
+    """What `Repo.refresh` found: the operation now loaded, whether it is new to this handle, and
+    whether several op heads were merged to get there."""
+
+    op: str
+    changed: bool
+    merged: bool
+
+class Commit:
+    id: str
+    change: str
+    parents: list[str]
+    tree: str
+    message: str
+    author: Signature
+    committer: Signature
+    conflict: bool
+
+class Operation:
+    id: str
+    parents: list[str]
+    description: str
+    attributes: dict[str, str]
+    start_ms: int
+    end_ms: int
+    user: str
+    hostname: str
+    snapshot: bool
+
+class ViewOf:
+    """The view of one operation: every head and every local bookmark (None: conflicted)."""
+
+    heads: list[str]
+    bookmarks: dict[str, str | None]
+    git_refs: dict[str, str | None]
+
+class TreeEntry:
+    path: str
+    mode: int
+    id: str
+
+class FileDiff:
+    """One path that differs; a side's mode is 0 and its id "" where the path is absent."""
+
+    path: str
+    old_mode: int
+    old_id: str
+    new_mode: int
+    new_id: str
+
+class PathConflict:
+    """A path both sides changed differently: mode and id per term, 0 and "" where absent."""
+
+    path: str
+    base_mode: int
+    base_id: str
+    ours_mode: int
+    ours_id: str
+    theirs_mode: int
+    theirs_id: str
+
+class TreeMerge:
+    """Three-way merge of trees without looking into files.
+
+    changes: what to apply to *ours* to take over what only *theirs* changed (ready for CommitSpec).
+    conflicts: paths for the merge ladder; a file on one side where the other has a directory is a
+    conflict of that path. Modes merge on their own where the contents agree.
+    """
+
+    changes: list[Change]
+    conflicts: list[PathConflict]
+
+class Problem:
+    """One broken invariant: its id (I2, I5, I6), the object concerned, and what is wrong."""
+
+    invariant: str
+    where: str
+    what: str
+
+class Verified:
+    operations: int
+    views: int
+    commits: int
+    trees: int
+    blobs: int
+    problems: list[Problem]
+
+class Repo:
+    """An opened repository: the git object store and the jj op log over it. Safe for threads."""
+
+    @staticmethod
+    def init(state: str, git_dir: str, trunk: str, head: str | None) -> Repo:
+        """Makes <state>/jj over `git_dir` and imports refs/heads/<trunk> and `head`, durably."""
+    @staticmethod
+    def open(state: str, git_dir: str) -> Repo: ...
+    def close(self) -> None: ...
+    def refresh(self) -> Refreshed:
+        """Loads the current op head if it moved; several heads are merged into one operation."""
+    def op(self) -> str: ...
+    def view(self, op: str | None = None) -> ViewOf: ...
+    def prepare(self, specs: Sequence[CommitSpec]) -> Batch:
+        """Builds blobs, trees and commits in memory; nothing touches the disk."""
+    def write(self, batch: Batch) -> None:
+        """Makes the batch's objects readable (one pack), without an operation; idempotent."""
+    def publish(self, batch: Batch | None, op: OpSpec) -> OpResult:
+        """Pack, operation, barrier 1, compare-and-swap of the op head, barrier 2.
+
+        Raises `stale` when somebody else moved the op head: `refresh`, decide again, retry.
+        """
+    def resolve(self, name: str) -> str:
+        """The commit id a bookmark, a commit or change id (or a unique prefix), or a git ref names."""
+    def commit(self, id: str) -> Commit: ...
+    def log(self, heads: Sequence[str], exclude: Sequence[str], limit: int | None) -> list[Commit]:
+        """Ancestors of `heads` that are not ancestors of `exclude`, children before parents."""
+    def is_ancestor(self, ancestor: str, descendant: str) -> bool: ...
+    def merge_bases(self, a: str, b: str) -> list[str]: ...
+    def tree(self, rev: str, prefix: str = "") -> list[TreeEntry]: ...
+    def read(self, rev: str, paths: Sequence[str]) -> list[tuple[int, bytes] | None]: ...
+    def blob(self, id: str) -> bytes: ...
+    def diff(self, old: str, new: str) -> list[FileDiff]: ...
+    def merge_trees(self, base: str, ours: str, theirs: str) -> TreeMerge: ...
+    def preview(self, ours: str, theirs: str) -> list[str]:
+        """Paths that would conflict, contents included, if the two commits were merged; write-free."""
+    def operations(self, limit: int | None, start: str | None = None) -> list[Operation]:
+        """The op log from `start` (None: the head) backwards, newest first."""
+    def verify(self, limit: int | None = None) -> Verified:
+        """Walks everything reachable from the op heads and checks names, hashes and change ids."""
+    def maintain(self) -> dict[str, int]:
+        """Consolidates small packs of ours and sweeps keep refs; counts of what was done."""
+    def stats(self) -> dict[str, int]:
+        """Packs, own packs, keep refs, cached bytes."""
+
+def merge_text(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+    """git's three-way text merge; None where hunks overlap or a side is binary."""
+
+def write_refs(git_dir: str, refs: Sequence[tuple[str, str]]) -> None:
+    """Writes loose refs (full name, commit id) by temporary file and rename."""
+
+class WorktreeSpec(Protocol):
+    """A git worktree to make: its name under .git/worktrees, its directory, and the full name of
+    the branch it has checked out."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def branch(self) -> str: ...
+
+class CheckedOut:
+    path: str
+    files: int
+    bytes: int
+    skipped: list[str]
+    """Paths left to git because an attribute (filter, eol, ident, encoding) changes their bytes."""
+
+def add_worktrees(
+    git_dir: str, specs: Sequence[WorktreeSpec], commit: str, lock_reason: str, through_git: Sequence[str]
+) -> list[CheckedOut]:
+    """Makes registered, locked git worktrees of one commit, reading each blob once for all of them.
+
+    through_git: paths not to write (the caller lets git write them). Refuses a directory that is
+    not empty, a name that is taken, a tree with a path that must not be written.
+    """
+
+def export(git_dir: str, tree: str, directory: str) -> int:
+    """Writes a tree's files into an empty directory without any git metadata; the number of files."""
+
+class ScannedFile:
+    """One path whose working-copy state differs from the commit: mode 0 when deleted."""
+
+    path: str
+    mode: int
+    untracked: bool
+    content: bytes | None
+    stat: tuple[int, int, int, int, int, int, int, int]
+    """ctime s, ns, mtime s, ns, dev, ino, uid, gid as taken before reading."""
+
+class Scan:
+    files: list[ScannedFile]
+    staged: bool
+    """The index differs both from the commit and from the files: the index is what was meant."""
+    entries: int
+    stat_us: int
+    walk_us: int
+    read_us: int
+
+def scan(git_dir: str, worktree: str, commit: str, paths: Sequence[str] | None) -> Scan:
+    """What a commit of the working copy would change against `commit`, ignore rules applied.
+
+    paths: restrict to these files or directories. Stats each file before and after reading: one
+    that changed meanwhile raises `busy`. A name that is not UTF-8 raises `bad_path` and names it.
+    """
+
+def update_index(git_dir: str, worktree: str, entries: Sequence[tuple[str, int, str]]) -> None:
+    """Sets index entries (path, mode, blob id; mode 0 removes) with fresh stats, under `index.lock`
+    that the caller holds: writes the lock file and renames it over the index."""

@@ -1,0 +1,1 @@
+"""What everybody shares: ids, paths, errors, limits, specifications. No I/O."""

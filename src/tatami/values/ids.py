@@ -1,0 +1,58 @@
+"""Names of agents, commands and refs."""
+
+import re
+from dataclasses import dataclass
+
+from tatami.values.errors import UsageError
+from tatami.values.limits import AGENT_NAME_CHARS_MAX
+
+AGENT_REF_PREFIX = "refs/heads/agent/"
+AGENT_BOOKMARK_PREFIX = "agent/"
+_AGENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
+
+
+def agent_name(text: str) -> str:
+    """Checks an agent's name: one path and branch component of letters, digits, `.`, `_`, `-`."""
+    ok = _AGENT.fullmatch(text) and len(text) <= AGENT_NAME_CHARS_MAX
+    if not ok or ".." in text or text.lower().endswith(".lock"):
+        raise UsageError(
+            f"agent name {text!r} is not usable: 1 to {AGENT_NAME_CHARS_MAX} letters, digits, "
+            "'.', '_' or '-', beginning with a letter or digit, not ending in '.' or '.lock'",
+            code="bad_agent_name",
+            fix="tatami workspace add coder-1",
+        )
+    return text
+
+
+def agent_bookmark(agent: str) -> str:
+    """The bookmark (and git branch) that holds an agent's line of changes."""
+    return AGENT_BOOKMARK_PREFIX + agent
+
+
+def agent_ref(agent: str) -> str:
+    """The full git ref of an agent's branch."""
+    return AGENT_REF_PREFIX + agent
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CommandId:
+    """Names a request for ever: the client's incarnation (16 hex digits) and its sequence number.
+
+    A hub answers an id it has seen with the same answer and does nothing.
+    """
+
+    incarnation: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.incarnation}:{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> "CommandId":
+        """Reads what `str()` wrote; raises `UsageError` for anything else."""
+        incarnation, _, sequence = text.partition(":")
+        if not re.fullmatch(r"[0-9a-f]{16}", incarnation) or not sequence.isascii():
+            raise UsageError(f"{text[:80]!r} is not a command id", code="bad_command_id")
+        if not sequence.isdigit() or len(sequence) > 15 or int(sequence) < 1:
+            raise UsageError(f"{text[:80]!r} is not a command id", code="bad_command_id")
+        return cls(incarnation, int(sequence))
