@@ -1,0 +1,127 @@
+"""A blocking conversation with the hub that survives the hub's death: it reconnects and resends.
+
+Only the standard library: the hot verbs import this file.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tatami.client.start import reach
+from tatami.net import local
+from tatami.protocol import frames
+from tatami.store.locate import Place
+from tatami.values.errors import BusyError, HubError, from_wire
+from tatami.version import VERSION
+
+Json = dict[str, Any]
+RESEND_SECONDS_MAX = 120.0
+"""How long a client keeps trying to get an answer while hubs come and go."""
+
+
+def incarnation() -> str:
+    """A new client incarnation: 16 random hex digits."""
+    return os.urandom(8).hex()
+
+
+class Connection:
+    """One request at a time; not for several threads. A command is resent under its own id."""
+
+    def __init__(self, place: Place, start: bool = True) -> None:
+        self.place = place
+        self.incarnation = incarnation()
+        self._start = start
+        self._sequence = 0
+        self._n = 0
+        self._socket: socket.socket | None = None
+
+    def close(self) -> None:
+        """Closes the socket; the next request opens a new one."""
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+    def command_id(self) -> str:
+        """A fresh id for a request that changes something."""
+        self._sequence += 1
+        return f"{self.incarnation}:{self._sequence}"
+
+    def command(
+        self, verb: str, fields: Json, body: Iterable[bytes] = ()
+    ) -> tuple[Json, memoryview]:
+        """Sends a request that changes something, once in effect however often it is resent."""
+        return self.ask(verb, {"id": self.command_id(), **fields}, body)
+
+    def ask(self, verb: str, fields: Json, body: Iterable[bytes] = ()) -> tuple[Json, memoryview]:
+        """Sends a request and returns its result and the bytes behind it; raises `TatamiError`."""
+        body = list(body)
+        give_up = time.monotonic() + RESEND_SECONDS_MAX
+        while True:
+            try:
+                return self._ask_once(verb, fields, body)
+            except (OSError, EOFError) as error:
+                self.close()
+                if not self._start:
+                    raise HubError(f"the hub went away: {error}", code="not_running") from None
+                if time.monotonic() > give_up:
+                    raise BusyError(f"the hub does not answer: {error}", code="hub") from None
+            except BusyError as error:
+                if error.code != "stopping" or time.monotonic() > give_up:
+                    raise
+                self.close()
+                time.sleep(0.05)
+            except frames.FrameError as error:
+                self.close()
+                raise HubError(str(error), code="hub_version", fix="tatami stop") from None
+
+    def events(self, after: int | None) -> Iterator[Json]:
+        """Yields events for ever; the socket is used up by it."""
+        yield from self._stream(after)
+
+    def _stream(self, after: int | None) -> Iterator[Json]:
+        connection = self._connected()
+        self._n += 1
+        header = {"verb": "subscribe", "n": self._n, "after": after}
+        connection.sendall(frames.encode_json(header))
+        first, _ = local.receive(connection)
+        self._result(json.loads(first))
+        connection.settimeout(None)
+        while True:
+            header_bytes, _ = local.receive(connection)
+            yield json.loads(header_bytes)["event"]
+
+    def _ask_once(self, verb: str, fields: Json, body: list[bytes]) -> tuple[Json, memoryview]:
+        connection = self._connected()
+        self._n += 1
+        connection.sendall(frames.encode_json({"verb": verb, "n": self._n, **fields}, body))
+        while True:
+            header, rest = local.receive(connection)
+            answer = json.loads(header)
+            if answer["n"] == self._n:
+                return self._result(answer), memoryview(rest)
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = reach(self.place, self._start)
+            self._n += 1
+            hello = {"verb": "hello", "n": self._n, "version": VERSION}
+            self._socket.sendall(frames.encode_json(hello))
+            header, _ = local.receive(self._socket)
+            self._result(json.loads(header))
+        return self._socket
+
+    @staticmethod
+    def _result(answer: Json) -> Json:
+        if "error" in answer:
+            raise from_wire(
+                answer["error"],
+                answer["code"],
+                answer["fix"],
+                answer["exit_code"],
+                answer["retryable"],
+            )
+        result: Json = answer["result"]
+        return result

@@ -1,0 +1,92 @@
+"""Finds the hub of a repository and starts it where none runs. Only the standard library."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+from tatami.net import local
+from tatami.store.locate import Place, find, marker
+from tatami.values.errors import BusyError, HubError, TatamiError
+
+START_SECONDS_MAX = 60.0
+"""Recovery of a long operation log takes seconds; past this something is wrong."""
+ANSWER_SECONDS_MAX = 600.0
+"""The longest a request may take; a landing is waited for by asking again."""
+
+
+def connect(path: str, start: bool = True) -> tuple[Place, socket.socket]:
+    """Connects to the hub of the repository around `path`; raises `TatamiError`.
+
+    Starts a hub where none listens, unless `start` is False (then `not_running`).
+    """
+    place = find(path)
+    marker(place)
+    return place, reach(place, start)
+
+
+def reach(place: Place, start: bool = True) -> socket.socket:
+    """As `connect`, for a place already found."""
+    directory = os.path.join(place.state, "hub")
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while True:
+        try:
+            return local.connect(directory, ANSWER_SECONDS_MAX)
+        except PermissionError as error:
+            raise HubError(
+                f"the hub's socket in {directory} belongs to another user: {error}",
+                code="permission",
+                fix=f"ls -l {directory}",
+            ) from None
+        except OSError:
+            # No socket, a stale one, or a hub that is just ending: starting settles all three.
+            pass
+        if not start:
+            raise HubError(f"no hub runs for {place.root}", code="not_running", fix="tatami serve")
+        if time.monotonic() > deadline:
+            raise BusyError("the hub does not answer", code="hub", fix=f"cat {directory}/log")
+        said = launch(place)
+        if said.startswith("error hub_running"):
+            time.sleep(0.02)
+        elif said != "ready":
+            kind, _, rest = said.partition(" ")[2].partition(" ")
+            message, _, fix = rest.partition(" (fix: ")
+            raise TatamiError(
+                message or f"the hub did not start; see {directory}/log",
+                code=kind or "hub",
+                fix=fix.rstrip(")") or f"cat {directory}/log",
+            )
+
+
+def launch(place: Place) -> str:
+    """Starts a hub in its own session and returns what it said: "ready" or "error CODE ..."."""
+    ours, theirs = os.pipe()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "JJ_"))}
+    directory = os.path.join(place.state, "hub")
+    try:
+        log = os.open(os.path.join(directory, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError as error:
+        os.close(ours)
+        os.close(theirs)
+        raise TatamiError(
+            f"{directory} is not writable: {error.strerror}",
+            code="permission" if error.errno in (1, 13, 30) else "no_space",
+            fix=f"df -h {directory}; ls -ld {directory}",
+        ) from None
+    try:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "tatami.hub", place.root, str(theirs)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=environment,
+            pass_fds=(theirs,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(theirs)
+        os.close(log)
+    with os.fdopen(ours, encoding="utf-8", errors="replace") as pipe:
+        return pipe.readline().strip()

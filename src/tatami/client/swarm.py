@@ -1,0 +1,249 @@
+"""The blocking SDK: a swarm is a repository with its hub, an agent a line of changes in it."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+
+from tatami.client import working
+from tatami.client.connection import Connection
+from tatami.client.values import CommitResult, Json, LandingResult
+from tatami.store.initialise import initialise
+from tatami.store.locate import Place, find
+from tatami.values.errors import UsageError
+from tatami.values.ids import agent_name
+from tatami.workspaces import worktree
+
+FileContent = bytes | tuple[int, bytes] | None
+"""New content of a path; (mode, content) for an executable or a symlink; None deletes it."""
+REGULAR = 0o100644
+
+
+class Swarm:
+    """A repository and its hub, which is started when none runs. One thread at a time."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._connection = Connection(place)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] = ".", init: bool = False) -> "Swarm":
+        """Opens the repository around `path`; with `init` it is made a Tatami one if needed."""
+        place = find(os.fspath(path))
+        if init:
+            initialise(place, None)
+        swarm = cls(place)
+        swarm.status()
+        return swarm
+
+    def __enter__(self) -> "Swarm":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection; the hub goes on for others and ends when idle."""
+        self._connection.close()
+
+    def agents(
+        self, names: Sequence[str], base: str | None = None, workspace: bool = True
+    ) -> list["Agent"]:
+        """Returns these agents, making those that do not exist at `base` (None: the trunk).
+
+        With `workspace` each gets a git worktree; all missing ones are written side by side.
+        """
+        fields = {"names": [agent_name(n) for n in names], "base": base, "existing": True}
+        result, _ = self._connection.command("agents", fields)
+        spaces = working.ensure(self.place, result["agents"]) if workspace else {}
+        return [Agent(self, name, spaces.get(name)) for name in names]
+
+    def agent(self, name: str, base: str | None = None, workspace: bool = True) -> "Agent":
+        """As `agents`, for one."""
+        return self.agents([name], base, workspace)[0]
+
+    def status(self) -> Json:
+        """Hub, agents, queue, trunk and warnings, as `tatami status --json` prints them."""
+        return self._connection.ask("status", {})[0]
+
+    def log(
+        self, *revs: str, all: bool = False, limit: int | None = None
+    ) -> Iterator[Json]:  # `all` is the command line's word
+        """Yields commits, newest first, as `tatami log --json` prints them."""
+        fields = {"revs": list(revs), "all": all, "limit": limit}
+        yield from self._connection.ask("log", fields)[0]["commits"]
+
+    def operations(self, limit: int | None = None, start: str | None = None) -> list[Json]:
+        """The operation log, newest first."""
+        operations: list[Json] = self._connection.ask("op-log", {"limit": limit, "start": start})[
+            0
+        ]["operations"]
+        return operations
+
+    def read(self, rev: str, paths: Sequence[str]) -> list[bytes | None]:
+        """Contents of files at a revision; None where a path is absent."""
+        result, body = self._connection.ask("read", {"rev": rev, "paths": list(paths)})
+        contents: list[bytes | None] = []
+        at = 0
+        for _, size in result["files"]:
+            contents.append(None if size < 0 else bytes(body[at : at + size]))
+            at += max(size, 0)
+        return contents
+
+    def resolve(self, rev: str) -> str:
+        """The commit id a name means."""
+        commit: str = self._connection.ask("resolve", {"rev": rev})[0]["commit"]
+        return commit
+
+    def diff(self, old: str, new: str) -> list[tuple[str, int, str, int, str]]:
+        """Paths that differ: path, old mode and id, new mode and id."""
+        rows = self._connection.ask("diff", {"old": old, "new": new})[0]["files"]
+        return [tuple(row) for row in rows]
+
+    def queue(self, done: bool = False) -> list[Json]:
+        """The landing queue; with `done` also what has landed."""
+        entries: list[Json] = self._connection.ask("queue", {"done": done})[0]["entries"]
+        return entries
+
+    def queue_action(self, action: str, entries: Sequence[int] = ()) -> Json:
+        """Retries or rejects entries, or pauses or resumes the queue."""
+        fields = {"action": action, "entries": list(entries)}
+        return self._connection.command("queue-action", fields)[0]
+
+    def conflict(self, entry: int) -> Json:
+        """A handed-back entry with the contents of every side of each conflict."""
+        result, body = self._connection.ask("conflict", {"entry": entry})
+        contents, at = [], 0
+        for size in result["sizes"]:
+            contents.append(None if size < 0 else bytes(body[at : at + size]))
+            at += max(size, 0)
+        for index, row in enumerate(result["entry"]["conflicts"]):
+            for offset, side in enumerate(("base", "ours", "theirs")):
+                row[side + "_content"] = contents[3 * index + offset]
+        shown: Json = result["entry"]
+        return shown
+
+    def land(self, agents: Sequence[str], verify: str | None = None) -> "Landing":
+        """Queues several agents' lines, in this order."""
+        for name in agents:
+            agent_name(name)
+        fields = {"agents": list(agents), "verify": verify}
+        result, _ = self._connection.command("land", fields)
+        return Landing(self, result["entries"])
+
+    def events(self, after: int | None = None) -> Iterator[Json]:
+        """Yields every event after a cursor (None: from now on), for ever, on its own socket."""
+        return Connection(self.place).events(after)
+
+    def retire(self, name: str) -> Json:
+        """Forgets an agent whose work has landed."""
+        return self._connection.command("retire", {"agent": agent_name(name)})[0]
+
+    def stop(self) -> None:
+        """Stops the hub after it has finished what it accepted."""
+        self._connection.ask("stop", {})
+
+    def command(self, verb: str, fields: Json, body: Sequence[bytes] = ()) -> Json:
+        """Sends a raw command; the protocol's own fields."""
+        return self._connection.command(verb, fields, body)[0]
+
+
+class Landing:
+    """A place in the landing queue."""
+
+    def __init__(self, swarm: Swarm, entries: list[int]) -> None:
+        self._swarm = swarm
+        self.entries = entries
+
+    def results(self) -> list[LandingResult]:
+        """Waits until every entry has landed, was handed back, or was rejected."""
+        rows = self._swarm._connection.ask("queue", {"wait": self.entries})[0]["entries"]
+        return [LandingResult.from_json(row) for row in rows]
+
+    def result(self) -> LandingResult:
+        """As `results`, for the only entry."""
+        return self.results()[0]
+
+
+class Agent:
+    """A named writer with a line of changes and, mostly, a workspace."""
+
+    def __init__(self, swarm: Swarm, name: str, workspace: worktree.Workspace | None) -> None:
+        self.swarm = swarm
+        self.name = name
+        self.workspace = workspace
+
+    @property
+    def path(self) -> str:
+        """The workspace's directory; raises `UsageError` for an agent without one."""
+        return self._workspace().path
+
+    def commit(
+        self,
+        message: str,
+        changes: Mapping[str, FileContent] | None = None,
+        amend: bool = False,
+        paths: Sequence[str] | None = None,
+        expected: str | None = None,
+    ) -> CommitResult:
+        """Commits explicit contents, or (without them) a snapshot of the workspace; durable.
+
+        paths restricts the snapshot. expected refuses if the line's head is another commit.
+        """
+        begun = time.perf_counter()
+        if changes is None:
+            space = self._workspace()
+            result, warnings = working.snapshot(self._send, space, message, paths, amend)
+        else:
+            rows, body = _rows(changes)
+            fields = {"message": message, "changes": rows, "amend": amend, "expected": expected}
+            warnings = ()
+            if self.workspace:
+                result = working.commit_bytes(self._send, self.workspace, fields, changes, body)
+            else:
+                result = self._send(fields, body)
+        ack_ms = (time.perf_counter() - begun) * 1000
+        return CommitResult(
+            result["commit"], result["change"], result["op"], self.name, ack_ms, warnings
+        )
+
+    def land(self, verify: str | None = None) -> Landing:
+        """Queues what this agent has not landed yet."""
+        return self.swarm.land([self.name], verify)
+
+    def reset(self, rev: str) -> None:
+        """Moves the line (and a clean workspace) to `rev`; old commits stay in the op log."""
+        if self.workspace:
+            working.require_clean(self.workspace)
+        result = self.swarm.command("reset", {"agent": self.name, "rev": rev})
+        if self.workspace:
+            working.check_out(self.workspace, result["commit"])
+
+    def _send(self, fields: Json, body: Sequence[bytes]) -> Json:
+        return self.swarm.command("commit", {"agent": self.name, **fields}, body)
+
+    def _workspace(self) -> worktree.Workspace:
+        if self.workspace is None:
+            raise UsageError(
+                f"{self.name} has no workspace",
+                code="no_workspace",
+                fix=f"tatami workspace add {self.name}",
+            )
+        return self.workspace
+
+
+def _rows(changes: Mapping[str, FileContent]) -> tuple[list[Json], list[bytes]]:
+    rows, body = [], []
+    for path, content in changes.items():
+        if content is None:
+            rows.append((path, 0, None))
+            continue
+        mode, data = content if isinstance(content, tuple) else (REGULAR, content)
+        rows.append((path, mode, len(data)))
+        body.append(data)
+    return rows, body  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""The hub: the one process that writes a repository. Owns the parts, the tasks and the clock."""

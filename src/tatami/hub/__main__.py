@@ -1,0 +1,118 @@
+"""Starts a hub: `python -m tatami.hub PATH [READY_FD]`. The second one in a repository just ends."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+
+from tatami.hub.committing import Identity
+from tatami.hub.hub import Hub, Parts
+from tatami.hub.record import Record
+from tatami.hub.server import Connection
+from tatami.net import local
+from tatami.schedule import batch
+from tatami.store import git
+from tatami.store.ledger import Ledger
+from tatami.store.locate import Place, find, marker
+from tatami.store.repository import Repository
+from tatami.values.errors import BusyError, TatamiError
+from tatami.values.ids import agent_ref
+
+log = logging.getLogger("tatami.hub")
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the hub of the repository around `arguments[0]` until it is stopped or idle."""
+    ready = int(arguments[1]) if len(arguments) > 1 else None
+    try:
+        serve(find(arguments[0]), ready)
+    except TatamiError as error:
+        message = f"{error.message}" + (f" (fix: {error.fix})" if error.fix else "")
+        _say(ready, f"error {error.code} {message}")
+        if ready is None:
+            print(message, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def serve(place: Place, ready: int | None) -> None:
+    """Takes the lock, recovers, listens, and returns when the hub has stopped."""
+    trunk = marker(place).trunk
+    directory = os.path.join(place.state, "hub")
+    lock = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise BusyError("a hub already serves this repository", code="hub_running") from None
+    logging.basicConfig(
+        filename=os.path.join(directory, "log"),
+        format="%(asctime)s %(levelname)s %(message)s",
+        level=logging.INFO,
+    )
+    ledger = Ledger(os.path.join(directory, "ledger"))
+    repository = Repository.open(place.state, place.common, trunk)
+    record = Record(repository, ledger)
+    recovered = record.recover()
+    catch_up(repository)
+    reader = Repository.open(place.state, place.common, trunk)
+    parts = Parts(place, record, reader, identity(place), recovered, batch.Settings())
+    try:
+        asyncio.run(_listen(parts, directory, ready))
+    finally:
+        ledger.close()
+        repository.close()
+        reader.close()
+        os.close(lock)
+
+
+async def _listen(parts: Parts, directory: str, ready: int | None) -> None:
+    hub = Hub(parts)
+    hub.start()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: loop.create_task(hub.stop()))
+    server = await loop.create_unix_server(
+        lambda: Connection(hub), sock=local.listen(directory), backlog=1024
+    )
+    log.info("hub %d serves %s", os.getpid(), parts.place.root)
+    _say(ready, "ready")
+    await hub.stopped.wait()
+    server.close()
+    os.unlink(os.path.join(directory, local.SOCKET))
+    log.info("hub %d stopped", os.getpid())
+
+
+def catch_up(repository: Repository) -> None:
+    """Agents' branches that a crash left behind the operation log are brought up to it."""
+    behind = {}
+    for agent, head in repository.agents().items():
+        ref = repository.git_head(agent_ref(agent))
+        lags = ref is None or (repository.is_known(ref) and repository.is_ancestor(ref, head))
+        if ref != head and lags:
+            behind[agent] = head
+    if behind:
+        repository.move_branches(behind)
+
+
+def identity(place: Place) -> Identity:
+    """Who the repository's git says commits; a placeholder where it says nothing."""
+    name = git.run(place.root, "config", "user.name", check=False).stdout
+    email = git.run(place.root, "config", "user.email", check=False).stdout
+    return Identity(
+        name.decode("utf-8", "replace").strip() or "tatami",
+        email.decode("utf-8", "replace").strip() or "tatami@localhost",
+    )
+
+
+def _say(ready: int | None, text: str) -> None:
+    """Tells whoever started this hub how it went, once."""
+    if ready is not None:
+        with os.fdopen(ready, "w") as pipe:
+            pipe.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

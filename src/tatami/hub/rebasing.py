@@ -1,0 +1,132 @@
+"""Puts an agent's commits on another commit, in memory; conflicts come back as values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tatami.merging import ladder
+from tatami.schedule.landing import Conflict
+from tatami.store.repository import Commit, PathConflict, Repository, merge_text
+from tatami.values.errors import TatamiError
+from tatami.values.specs import Change, CommitSpec
+
+RUNGS = (
+    ("identical", ladder.identical),
+    ("one-side", ladder.one_side),
+    ("text", ladder.text(merge_text)),
+)
+SUBMODULE = 0o160000
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """Where the next commit goes: a commit id or "@N", and the tree it has."""
+
+    commit: str
+    tree: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rebased:
+    """A line on its new place. specs: copies to build ([] when it fast-forwards)."""
+
+    specs: tuple[CommitSpec, ...]
+    tip: Tip
+    landed: tuple[str, ...]
+    """Per commit of the line: its id where it lands as it is, "@N" where a copy does."""
+    resolved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """The first commit of the line that does not merge, and where."""
+
+    commit: str
+    conflicts: tuple[Conflict, ...]
+
+
+def rebase(
+    repository: Repository, line: Sequence[str], tip: Tip, built: Sequence[CommitSpec]
+) -> Rebased | Stuck:
+    """Rebases a line (oldest first) onto `tip`; `built` are specs of the same operation so far."""
+    commits = [repository.commit(id) for id in line]
+    if _follows(commits, tip):
+        return Rebased((), Tip(line[-1], commits[-1].tree), tuple(line), 0)
+    specs: list[CommitSpec] = []
+    landed: list[str] = []
+    resolved = 0
+    for commit in commits:
+        merged = _merge(repository, commit, tip)
+        if isinstance(merged, Stuck):
+            return merged
+        changes, count = merged
+        resolved += count
+        spec = CommitSpec(
+            parents=(tip.commit,),
+            changes=changes,
+            message=commit.message,
+            author=commit.author,
+            committer=commit.committer,
+            base=tip.tree,
+        )
+        specs.append(spec)
+        landed.append(f"@{len(built) + len(specs) - 1}")
+        tip = Tip(landed[-1], _tree_of(repository, tip.tree, changes, spec))
+    return Rebased(tuple(specs), tip, tuple(landed), resolved)
+
+
+def _follows(commits: Sequence[Commit], tip: Tip) -> bool:
+    return all(
+        commit.parents == [parent]
+        for commit, parent in zip(
+            commits, [tip.commit, *(commit.id for commit in commits)], strict=False
+        )
+    )
+
+
+def _tree_of(
+    repository: Repository, base: str, changes: Sequence[Change], spec: CommitSpec
+) -> str:
+    """The tree a spec will have, learnt by building it alone: trees do not depend on parents."""
+    if not changes:
+        return base
+    alone = CommitSpec((), changes, "", spec.author, spec.committer, base=base)
+    return repository.prepare((alone,))[0].tree
+
+
+def _merge(
+    repository: Repository, commit: Commit, tip: Tip
+) -> tuple[list[Change], int] | Stuck:
+    if len(commit.parents) != 1:
+        raise TatamiError(
+            f"{commit.id[:12]} has {len(commit.parents)} parents; only plain commits can be rebased",
+            code="unsupported",
+            fix="git rebase the branch onto the trunk, then tatami land",
+        )
+    base = repository.tree(commit.parents[0])
+    merged = repository.merge_trees(base, tip.tree, commit.tree)
+    changes: list[Change] = list(merged.changes)
+    conflicts = []
+    resolved = 0
+    for conflict in merged.conflicts:
+        sides = _sides(repository, conflict)
+        answer = ladder.climb(sides, RUNGS) if sides else None
+        if answer is None:
+            ids = (conflict.base_id, conflict.ours_id, conflict.theirs_id)
+            conflicts.append(Conflict(conflict.path, *ids))
+        else:
+            resolved += 1
+            content = answer.content if answer.mode else None
+            changes.append((conflict.path, answer.mode, content))
+    return Stuck(commit.id, tuple(conflicts)) if conflicts else (changes, resolved)
+
+
+def _sides(repository: Repository, conflict: PathConflict) -> ladder.Sides | None:
+    modes = (conflict.base_mode, conflict.ours_mode, conflict.theirs_mode)
+    if SUBMODULE in modes:
+        return None
+    ids = (conflict.base_id, conflict.ours_id, conflict.theirs_id)
+    base, ours, theirs = (
+        ladder.Side(mode, repository.blob(id) if mode else b"")
+        for mode, id in zip(modes, ids, strict=True)
+    )
+    return ladder.Sides(conflict.path, base, ours, theirs)

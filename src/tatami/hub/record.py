@@ -1,0 +1,192 @@
+"""What the writer keeps in step: repository, ledger, numbers of events; and how it recovers them.
+
+The operation log is the truth. The ledger holds what operations do not say (queue, refusals) and a
+copy of the rest up to a checkpoint; at start the operations after the checkpoint fill the gap.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from tatami.protocol import hub as protocol
+from tatami.protocol.hub import Answer, Json
+from tatami.schedule import landing
+from tatami.schedule.landing import Entry
+from tatami.store.ledger import Checkpoint, Ledger
+from tatami.store.repository import (
+    FIRST_EVENT,
+    Repository,
+    command_rows,
+    landed_rows,
+)
+from tatami.values.ids import CommandId
+
+PAGE = 200
+"""Operations read at a time while looking for the checkpoint."""
+ENTRIES_KEPT = 10_000
+"""Landed queue entries kept for `queue --json`; the op log keeps all of them."""
+
+
+@dataclass(slots=True)
+class Recovered:
+    """The deciders' states as they were when the last hub ended."""
+
+    conversation: protocol.State = field(default_factory=protocol.State)
+    queue: landing.State = field(default_factory=landing.State)
+
+
+class Record:
+    """Used by the writer thread only, after `recover`."""
+
+    def __init__(self, repository: Repository, ledger: Ledger) -> None:
+        self.repository = repository
+        self.ledger = ledger
+        self.next_event = 1
+        self.next_entry = 1
+        self.landed: dict[str, str] = {}
+        self.pinned: set[str] = set()
+        self._answers: list[tuple[CommandId, Answer]] = []
+        self._events: list[tuple[int, Json]] = []
+        self._op = ""
+
+    def recover(self) -> Recovered:
+        """Reads the ledger, then the operations it has not seen; saves what was missing."""
+        found = Recovered()
+        for command, answer in self.ledger.answers():
+            protocol.remember(found.conversation, command, answer)
+        for entry in self.ledger.entries():
+            found.queue.entries[entry.number] = entry
+            self._note_landed(entry)
+        events = dict(self.ledger.events())
+        checkpoint = self.ledger.checkpoint()
+        self.next_event = max(checkpoint.next_event, max(events, default=0) + 1)
+        changed = self._replay(checkpoint.op, found, events)
+        for number in sorted(events):
+            found.conversation.events.append((number, events[number]))
+        found.conversation.next_event = self.next_event
+        self.next_entry = found.queue.next_number = max(found.queue.entries, default=0) + 1
+        self._note_pinned(found.queue)
+        self.ledger.save(entries=changed)
+        self.save()
+        return found
+
+    def answered(self, command: CommandId, answer: Answer) -> None:
+        """Notes an answer for the next checkpoint."""
+        self._answers.append((command, answer))
+
+    def happened(self, op: str, attributes: dict[str, str]) -> list[Json]:
+        """Numbers the events of a published operation; the attributes must name that number."""
+        told = facts(op, attributes)
+        self._op = op
+        self._events += enumerate(told, start=self.next_event)
+        self.next_event += len(told)
+        return told
+
+    def record_entries(
+        self, entries: tuple[Entry, ...], answers: list[tuple[CommandId, Answer]]
+    ) -> list[Json]:
+        """Makes queue entries (and answers about them) durable now; returns their events."""
+        told = [entry_fact(entry) for entry in entries]
+        numbered = list(enumerate(told, start=self.next_event))
+        self.ledger.save(answers=answers, entries=entries, events=numbered)
+        self.next_event += len(told)
+        for entry in entries:
+            self._note_landed(entry)
+            pin = self.pinned.update if entry.state == "queued" else self.pinned.difference_update
+            pin(entry.commits)
+        return told
+
+    @property
+    def unsaved(self) -> int:
+        """Answers and events since the last checkpoint."""
+        return len(self._answers) + len(self._events)
+
+    def save(self) -> None:
+        """Makes a checkpoint."""
+        checkpoint = Checkpoint(self._op or self.ledger.checkpoint().op, self.next_event)
+        self.ledger.save(self._answers, (), self._events, checkpoint)
+        self._answers, self._events = [], []
+
+    def _replay(self, until: str, found: Recovered, events: dict[int, Json]) -> list[Entry]:
+        """Applies the operations after `until`, oldest first; returns entries that had landed."""
+        missed = []
+        start: str | None = None
+        while until != (page_end := start):
+            page = self.repository.operations(PAGE, page_end)
+            known = next((i for i, op in enumerate(page) if op.id == until), None)
+            missed += page[:known] if page_end is None else page[1:known]
+            if known is not None or len(page) < PAGE:
+                break
+            start = page[-1].id
+        landed = []
+        for op in reversed(missed):
+            first = int(op.attributes.get(FIRST_EVENT, "0"))
+            for number, fact in enumerate(facts(op.id, op.attributes), start=first):
+                if first:
+                    events[number] = {"cursor": number, **fact}
+                    self._events.append((number, events[number]))
+                    self.next_event = max(self.next_event, number + 1)
+            for command, answer in answers_of(op.id, op.attributes):
+                protocol.remember(found.conversation, command, answer)
+                self.answered(command, answer)
+            landed += _landed_entries(found.queue, op.attributes)
+            self._op = op.id
+        for entry in landed:
+            self._note_landed(entry)
+        return landed
+
+    def _note_landed(self, entry: Entry) -> None:
+        if entry.state == "landed":
+            self.landed.update(zip(entry.commits, entry.landed, strict=True))
+
+    def _note_pinned(self, queue: landing.State) -> None:
+        for entry in queue.entries.values():
+            if entry.state == "queued":
+                self.pinned.update(entry.commits)
+
+
+def facts(op: str, attributes: dict[str, str]) -> list[Json]:
+    """The events an operation stands for, in the order of its attributes."""
+    told: list[Json] = [
+        {"kind": verb, "agent": agent, "commit": commit, "change": change, "op": op}
+        for _, agent, verb, commit, change in command_rows(attributes)
+    ]
+    told += [
+        {"kind": "landed", "entry": entry, "queued": queued, "commit": commit, "op": op}
+        for entry, queued, commit in landed_rows(attributes)
+    ]
+    return told
+
+
+def answers_of(op: str, attributes: dict[str, str]) -> list[tuple[CommandId, Answer]]:
+    """The answers an operation's commands got, as rebuilt from its attributes."""
+    answers: dict[CommandId, Answer] = {}
+    for command, agent, verb, commit, change in command_rows(attributes):
+        parsed = CommandId.parse(command)
+        row: Json = {"agent": agent, "commit": commit, "change": change, "op": op}
+        if verb == "agent":
+            rows = answers[parsed].result["agents"] if parsed in answers else []
+            assert isinstance(rows, list)
+            answers[parsed] = Answer({"agents": [*rows, {"agent": agent, "head": commit}], "op": op})
+        else:
+            answers[parsed] = Answer(row)
+    return list(answers.items())
+
+
+def entry_fact(entry: Entry) -> Json:
+    """The event of a queue entry that changed state."""
+    fact: Json = {"kind": "queue", "entry": entry.number, "agent": entry.agent}
+    return fact | {"state": entry.state, "reason": entry.reason}
+
+
+def _landed_entries(queue: landing.State, attributes: dict[str, str]) -> list[Entry]:
+    """Queue entries that an operation landed though the ledger does not know it yet."""
+    landed: dict[int, list[str]] = {}
+    for number, _, commit in landed_rows(attributes):
+        landed.setdefault(number, []).append(commit)
+    changed = []
+    for number, commits in landed.items():
+        entry = queue.entries.get(number)
+        if entry and entry.state != "landed":
+            entry = replace(entry, state="landed", reason="", landed=tuple(commits))
+            queue.entries[number] = entry
+            changed.append(entry)
+    return changed

@@ -1,0 +1,61 @@
+"""The writer thread: everything that writes the repository or the ledger runs here, in order."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+log = logging.getLogger("tatami.hub")
+Result = TypeVar("Result")
+IDLE_SECONDS = 1.0
+"""Quiet time after which the idle work (checkpoint, pack consolidation) is done."""
+
+
+class Writer(threading.Thread):
+    """Runs calls one after another; `idle` runs when nothing came for a moment."""
+
+    def __init__(self, idle: Callable[[], None]) -> None:
+        super().__init__(name="tatami-writer", daemon=True)
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._idle = idle
+
+    def submit(self, call: Callable[[], Result]) -> "Future[Result]":
+        """Queues a call; its result or exception arrives in the future, set on this thread."""
+        future: Future[Result] = Future()
+        self._calls.put((call, future))
+        return future
+
+    def finish(self) -> None:
+        """Runs what is queued, then the idle work, and ends the thread."""
+        self._calls.put(None)
+        self.join()
+
+    def run(self) -> None:
+        """The thread's body."""
+        worked = False
+        while True:
+            try:
+                item = self._calls.get(timeout=IDLE_SECONDS if worked else None)
+            except queue.Empty:
+                worked = False
+                self._rest()
+                continue
+            if item is None:
+                self._rest()
+                return
+            worked = True
+            call, future = item
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked
+                future.set_exception(error)
+
+    def _rest(self) -> None:
+        try:
+            self._idle()
+        except Exception:
+            log.exception("the writer's idle work failed")

@@ -1,0 +1,1 @@
+"""Sockets: frames over a Unix socket in the state folder."""

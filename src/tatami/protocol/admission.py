@@ -1,0 +1,63 @@
+"""Checks a request before anything is done with it: names, paths, modes, sizes."""
+
+from tatami.protocol import messages
+from tatami.values.errors import UsageError
+from tatami.values.ids import agent_name
+from tatami.values.limits import COMMIT_PATHS_MAX, MESSAGE_BYTES_MAX
+from tatami.values.paths import file_mode, repo_path
+
+HEX = frozenset("0123456789abcdef")
+
+
+def admit(request: messages.Mutation) -> None:
+    """Raises `UsageError` naming what is wrong; returns when the request may be carried out."""
+    match request:
+        case messages.Commit():
+            _commit(request)
+        case messages.Land():
+            for name in request.agents:
+                agent_name(name)
+            if request.verify is not None and not request.verify.strip():
+                raise UsageError("the verify command is empty", code="usage")
+        case messages.Reset() | messages.Retire():
+            agent_name(request.agent)
+        case _:
+            pass
+
+
+def _commit(request: messages.Commit) -> None:
+    agent_name(request.agent)
+    if not request.message.strip() and not request.amend:
+        raise UsageError(
+            "the commit message is empty", code="empty_message", fix="tatami commit -m MESSAGE"
+        )
+    if "\0" in request.message:
+        raise UsageError("the commit message holds a NUL character", code="bad_message")
+    try:
+        size = len(request.message.encode())
+    except UnicodeEncodeError:
+        raise UsageError("the commit message is not Unicode text", code="bad_message") from None
+    if size > MESSAGE_BYTES_MAX:
+        raise UsageError(
+            f"the commit message has {size} bytes; at most {MESSAGE_BYTES_MAX} are taken",
+            code="message_too_long",
+        )
+    if len(request.changes) > COMMIT_PATHS_MAX:
+        raise UsageError(
+            f"{len(request.changes)} paths in one commit; at most {COMMIT_PATHS_MAX} are taken",
+            code="too_many_paths",
+            fix="commit in parts with --paths",
+        )
+    for part in request.author or ():
+        if any(c in part for c in "<>\n\0"):
+            raise UsageError(f"author {part!r} holds one of < > NUL newline", code="bad_author")
+    seen = set()
+    for path, mode, content in request.changes:
+        repo_path(path)
+        if path in seen:
+            raise UsageError(f"path {path!r} is given twice", code="bad_path")
+        seen.add(path)
+        if content is not None:
+            file_mode(mode, allow_submodules=True)
+        if isinstance(content, str) and (len(content) != 40 or not HEX.issuperset(content)):
+            raise UsageError(f"{content[:50]!r} is not a blob id", code="bad_request")

@@ -1,0 +1,153 @@
+"""Requests a client may send, as the hub decodes them; unknown fields and verbs are refused.
+
+`n` numbers a request on its connection. `id` names a command for ever (`CommandId`): a request that
+changes anything has one. File contents travel in the frame's body, in the order of `changes`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+ChangeRow = tuple[str, int, int | str | None]
+"""Path, mode, and the size of its content in the body, or an existing blob's id, or None: deleted."""
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True, tag_field="verb", frozen=True, kw_only=True):
+    """Base of every request."""
+
+    n: int
+
+
+class Hello(Request, tag="hello"):
+    """First on every connection; `version` is the client's release."""
+
+    version: str
+
+
+class Commit(Request, tag="commit"):
+    """Commits `changes` on the agent's line; `expected` refuses if its head is another.
+
+    amend replaces the head. allow_empty commits without a change. author is name and e-mail.
+    """
+
+    id: str
+    agent: str
+    message: str
+    changes: list[ChangeRow]
+    amend: bool = False
+    allow_empty: bool = False
+    expected: str | None = None
+    author: tuple[str, str] | None = None
+
+
+class Agents(Request, tag="agents"):
+    """Makes lines of changes for new agents at `base` (None: the trunk); known ones are returned
+    as they are when `existing` allows it."""
+
+    id: str
+    names: list[str]
+    base: str | None = None
+    existing: bool = False
+
+
+class Reset(Request, tag="reset"):
+    """Moves an agent's line to `rev`; its commits stay in the operation log."""
+
+    id: str
+    agent: str
+    rev: str
+
+
+class Retire(Request, tag="retire"):
+    """Forgets an agent whose work has landed; refuses (`unlanded`) while commits would vanish."""
+
+    id: str
+    agent: str
+    keep_branch: bool = False
+
+
+class Land(Request, tag="land"):
+    """Queues the agents' lines for landing in this order; `verify` is a shell command that must
+    succeed on exactly the tree that would land."""
+
+    id: str
+    agents: list[str]
+    verify: str | None = None
+
+
+class QueueAction(Request, tag="queue-action"):
+    """Retries or rejects entries of the landing queue, or pauses and resumes it."""
+
+    id: str
+    action: Literal["retry", "reject", "pause", "resume"]
+    entries: list[int] = []
+
+
+class Queue(Request, tag="queue"):
+    """Lists the landing queue; `wait` answers only when these entries are finished."""
+
+    wait: list[int] = []
+    done: bool = False
+
+
+class Conflict(Request, tag="conflict"):
+    """Shows a handed-back landing with the contents of every side."""
+
+    entry: int
+
+
+class Status(Request, tag="status"):
+    """Asks for hub, agents, queue, trunk and warnings."""
+
+
+class Log(Request, tag="log"):
+    """Asks for commits, newest first; `all` means every agent's line and the trunk."""
+
+    revs: list[str] = []
+    all: bool = False
+    limit: int | None = None
+
+
+class OpLog(Request, tag="op-log"):
+    """Asks for operations, newest first, from `start` (None: the head)."""
+
+    limit: int | None = None
+    start: str | None = None
+
+
+class Read(Request, tag="read"):
+    """Asks for file contents of a revision; they come in the body, absent ones with size -1."""
+
+    rev: str
+    paths: list[str]
+
+
+class Resolve(Request, tag="resolve"):
+    """Asks which commit a name means."""
+
+    rev: str
+
+
+class Diff(Request, tag="diff"):
+    """Asks which paths differ between two revisions."""
+
+    old: str
+    new: str
+
+
+class Subscribe(Request, tag="subscribe"):
+    """Asks for every event after a cursor (None: from now on)."""
+
+    after: int | None = None
+
+
+class Stop(Request, tag="stop"):
+    """Asks the hub to finish what it has accepted and to end."""
+
+
+AnyRequest = (
+    Hello | Commit | Agents | Reset | Retire | Land | QueueAction | Queue | Conflict | Status | Log
+    | OpLog | Read | Resolve | Diff | Subscribe | Stop
+)
+Mutation = Commit | Agents | Reset | Retire | Land | QueueAction
+REQUEST = msgspec.json.Decoder(AnyRequest)

@@ -1,0 +1,1 @@
+"""Decides when to flush, and what lands in which order. No I/O, no clock."""

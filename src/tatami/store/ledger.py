@@ -1,0 +1,150 @@
+"""The hub's table (LMDB): answers, landing queue and events, and up to which operation they are told.
+
+What an operation's attributes say is rebuilt from the op log after a crash, so commits cost this
+table nothing: they are saved together at checkpoints. What makes no operation is synced at once.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import lmdb
+
+from tatami.protocol.hub import Answer, Json
+from tatami.schedule.landing import Conflict, Entry
+from tatami.values.errors import TatamiError, from_wire
+from tatami.values.ids import CommandId
+from tatami.values.limits import EVENTS_KEPT
+
+MAP_BYTES = 1 << 34
+"""Address space, not disk: LMDB's file grows as it is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything up to and including operation `op` is in the table ("" = nothing yet)."""
+
+    op: str
+    next_event: int
+
+
+class Ledger:
+    """One environment in `<state>/hub`; opened by the hub alone, under its lock."""
+
+    def __init__(self, directory: str) -> None:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        try:
+            self._env = lmdb.open(directory, map_size=MAP_BYTES, max_dbs=8, mode=0o600)
+            self._meta = self._env.open_db(b"meta")
+            self._answers = self._env.open_db(b"answers")
+            self._queue = self._env.open_db(b"queue")
+            self._events = self._env.open_db(b"events")
+        except lmdb.Error as error:
+            raise TatamiError(
+                f"the hub's table in {directory} cannot be opened: {error}",
+                code="corrupt",
+                fix=f"move {directory} aside; it is rebuilt from the operation log",
+            ) from error
+
+    def close(self) -> None:
+        """Closes the environment; nothing can be read or written after it."""
+        self._env.close()
+
+    def checkpoint(self) -> Checkpoint:
+        """The last checkpoint."""
+        with self._env.begin(db=self._meta) as read:
+            value = read.get(b"checkpoint")
+        return Checkpoint(**json.loads(value)) if value else Checkpoint("", 1)
+
+    def save(
+        self,
+        answers: Iterable[tuple[CommandId, Answer]] = (),
+        entries: Iterable[Entry] = (),
+        events: Iterable[tuple[int, Json]] = (),
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        """Records everything in one synced transaction."""
+        with self._env.begin(write=True) as write:
+            for command, answer in answers:
+                write.put(_command_key(command), _pack_answer(answer), db=self._answers)
+            for entry in entries:
+                write.put(_number(entry.number), _dumps(asdict(entry)), db=self._queue)
+            newest = 0
+            for newest, event in events:
+                write.put(_number(newest), _dumps(event), db=self._events)
+            if newest > EVENTS_KEPT:
+                self._trim_events(write, newest - EVENTS_KEPT)
+            if checkpoint:
+                write.put(b"checkpoint", _dumps(asdict(checkpoint)), db=self._meta)
+
+    def forget_entries(self, numbers: Iterable[int]) -> None:
+        """Drops landing entries that are no longer listed."""
+        with self._env.begin(write=True, db=self._queue) as write:
+            for number in numbers:
+                write.delete(_number(number))
+
+    def answers(self) -> Iterable[tuple[CommandId, Answer]]:
+        """Every recorded answer, in order of the sequence of each client."""
+        with self._env.begin(db=self._answers) as read:
+            for key, value in read.cursor():
+                incarnation, sequence = key[:16].decode(), int.from_bytes(key[16:], "big")
+                yield CommandId(incarnation, sequence), _unpack_answer(value)
+
+    def entries(self) -> list[Entry]:
+        """The landing queue, oldest first."""
+        with self._env.begin(db=self._queue) as read:
+            return [_entry(json.loads(value)) for _, value in read.cursor()]
+
+    def events(self) -> list[tuple[int, Json]]:
+        """The recorded events, oldest first."""
+        with self._env.begin(db=self._events) as read:
+            return [(int.from_bytes(k, "big"), json.loads(v)) for k, v in read.cursor()]
+
+    def _trim_events(self, write: lmdb.Transaction, oldest: int) -> None:
+        with write.cursor(db=self._events) as cursor:
+            while cursor.first() and int.from_bytes(cursor.key(), "big") < oldest:
+                cursor.delete()
+
+
+def _number(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def _command_key(command: CommandId) -> bytes:
+    return command.incarnation.encode() + _number(command.sequence)
+
+
+def _dumps(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _pack_answer(answer: Answer) -> bytes:
+    error = answer.error
+    if error is None:
+        return _dumps({"result": answer.result})
+    fields = (error.message, error.code, error.fix, error.exit_code, error.retryable)
+    return _dumps({"error": fields})
+
+
+def _unpack_answer(value: bytes) -> Answer:
+    record = json.loads(value)
+    if "error" in record:
+        return Answer(error=from_wire(*record["error"]))
+    return Answer(record["result"])
+
+
+def _entry(record: dict[str, object]) -> Entry:
+    fields = dict(record)
+    fields["commits"] = tuple(_list(record["commits"]))
+    fields["landed"] = tuple(_list(record["landed"]))
+    fields["conflicts"] = tuple(Conflict(**row) for row in _list(record["conflicts"]))
+    if fields["state"] == "landing":
+        # The attempt died with the hub; whether it got through is read from the op log.
+        fields["state"] = "queued"
+    return Entry(**fields)  # type: ignore[arg-type]
+
+
+def _list(value: object) -> list:  # type: ignore[type-arg]
+    assert isinstance(value, list)
+    return value

@@ -1,0 +1,127 @@
+"""Finds the repository a path belongs to, by looking at files as git does, without running git.
+
+Only the standard library: the hot verbs import this file.
+"""
+
+import json
+import os
+from typing import NamedTuple
+
+from tatami.values.errors import TatamiError, UsageError
+
+STATE_FORMAT = 1
+
+
+class Place(NamedTuple):
+    """Where a path is: its worktree's root and git directory, and the repository's shared parts.
+
+    root: the main worktree's root. common: the git directory all worktrees share. state: ours.
+    """
+
+    worktree: str
+    git_dir: str
+    common: str
+    root: str
+    state: str
+
+    @property
+    def workspaces(self) -> str:
+        """The directory agents' workspaces are made in."""
+        return os.path.join(self.root, ".tatami", "workspaces")
+
+
+class Marker(NamedTuple):
+    """What `init` recorded: the trunk's branch name."""
+
+    trunk: str
+
+
+def find(path: str = ".") -> Place:
+    """Returns the place of the innermost repository around `path`; raises `UsageError`."""
+    start = os.path.realpath(path)
+    if not os.path.isdir(start):
+        raise UsageError(f"{path} is not a directory", code="not_found", fix="cd into a repository")
+    directory = start
+    while True:
+        dot_git = os.path.join(directory, ".git")
+        if os.path.isdir(dot_git):
+            return _place(directory, dot_git)
+        if os.path.isfile(dot_git):
+            return _place(directory, _pointer(dot_git))
+        if _is_git_dir(directory):
+            return _inside_git_dir(start, directory)
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            raise UsageError(
+                f"{start} is not inside a git repository",
+                code="not_a_repository",
+                fix="git init && git commit --allow-empty -m start",
+            )
+        directory = parent
+
+
+def marker(place: Place) -> Marker:
+    """Reads what `init` recorded; raises `UsageError` where there is nothing or a newer format."""
+    try:
+        with open(os.path.join(place.state, "tatami.json"), encoding="utf-8") as file:
+            record = json.load(file)
+        number, trunk = int(record["format"]), str(record["trunk"])
+    except FileNotFoundError:
+        raise UsageError(
+            f"{place.root} is not a Tatami repository yet", code="not_initialised", fix="tatami init"
+        ) from None
+    except PermissionError as error:
+        raise TatamiError(str(error), code="permission", fix=f"ls -ld {place.state}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TatamiError(
+            f"{place.state}/tatami.json is damaged: {error}", code="corrupt", fix="tatami init"
+        ) from None
+    if number > STATE_FORMAT:
+        raise UsageError(
+            f"{place.state} was written by a newer Tatami (format {number}, this one knows "
+            f"{STATE_FORMAT}); nothing was changed",
+            code="newer_format",
+            fix="upgrade tatami",
+        )
+    return Marker(trunk)
+
+
+def _place(worktree: str, git_dir: str) -> Place:
+    common = git_dir
+    try:
+        with open(os.path.join(git_dir, "commondir"), encoding="utf-8") as file:
+            common = os.path.realpath(os.path.join(git_dir, file.read().strip()))
+    except FileNotFoundError:
+        pass
+    main = os.path.dirname(common) if os.path.basename(common) == ".git" else worktree
+    return Place(worktree, git_dir, common, main, os.path.join(common, "tatami"))
+
+
+def _pointer(dot_git: str) -> str:
+    with open(dot_git, encoding="utf-8", errors="surrogateescape") as file:
+        text = file.read(8192)
+    if not text.startswith("gitdir: "):
+        raise UsageError(f"{dot_git} does not point to a git directory", code="not_a_repository")
+    target = os.path.join(os.path.dirname(dot_git), text[len("gitdir: ") :].rstrip("\n"))
+    if not os.path.isdir(target):
+        raise UsageError(
+            f"{dot_git} points to {target}, which does not exist",
+            code="not_a_repository",
+            fix="git worktree repair",
+        )
+    return os.path.realpath(target)
+
+
+def _is_git_dir(directory: str) -> bool:
+    return all(os.path.exists(os.path.join(directory, name)) for name in ("HEAD", "objects", "refs"))
+
+
+def _inside_git_dir(start: str, directory: str) -> Place:
+    parent = os.path.dirname(directory)
+    if os.path.basename(directory) == ".git":
+        return _place(parent, directory)
+    raise UsageError(
+        f"{start} is a bare repository; agents need one with a working tree",
+        code="bare_repository",
+        fix=f"git clone {start} work && cd work && tatami init",
+    )

@@ -1,0 +1,289 @@
+"""The repository as its one writer sees it: bookmarks in memory, publishing with compare-and-swap."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tatami import _core
+from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
+from tatami.values.ids import AGENT_BOOKMARK_PREFIX, agent_bookmark, agent_ref
+from tatami.values.specs import CommitSpec, OpSpec
+
+Commit = _core.Commit
+FileDiff = _core.FileDiff
+Operation = _core.Operation
+PathConflict = _core.PathConflict
+Prepared = _core.Prepared
+TreeMerge = _core.TreeMerge
+merge_text = _core.merge_text
+
+PUBLISH_ATTEMPTS_MAX = 8
+"""A stock tool can win the swap a few times in a row; forever means something is wrong."""
+COMMANDS = "tatami:commands"
+"""Operation attribute: JSON rows [command id, agent, verb, commit, change]."""
+FIRST_EVENT = "tatami:first-event"
+"""Operation attribute: the number of the first event this operation stands for."""
+LANDED = "tatami:landed"
+"""Operation attribute: JSON rows [queue entry, commit as queued, commit as landed]."""
+
+_USAGE = ("not_found", "ambiguous", "bad_path", "bad_input", "unsupported")
+
+
+def core_error(error: _core.CoreError) -> TatamiError:
+    """Turns the core's error into the family's, with the same code."""
+    message = str(error)
+    if error.code in _USAGE:
+        return UsageError(message, code=error.code)
+    if error.code in ("stale", "busy"):
+        return BusyError(message, code=error.code)
+    if error.code == "conflicted":
+        return ConflictError(message, code=error.code)
+    fixes = {
+        "no_space": "free disk space, then try again",
+        "corrupt": "tatami fsck",
+        "permission": "make the repository writable for this user",
+    }
+    retryable = error.retryable or error.code in ("no_space", "io")
+    return TatamiError(
+        message, code=error.code, fix=fixes.get(error.code, ""), retryable=retryable
+    )
+
+
+@contextmanager
+def core_errors() -> Iterator[None]:
+    """Turns the core's errors into the family's while the block runs."""
+    try:
+        yield
+    except _core.CoreError as error:
+        raise core_error(error) from error
+
+
+Finish = Callable[[Sequence[Prepared]], OpSpec | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Commits to build, and what their operation does once their ids are known.
+
+    finish returns None to have everything planned anew (it found a commit it refuses).
+    """
+
+    specs: Sequence[CommitSpec]
+    finish: Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is now durable and visible: the operation and its commits, in the order of the plan."""
+
+    op: str
+    commits: tuple[Prepared, ...]
+
+
+class Repository:
+    """The opened repository and its bookmarks. One thread writes; reading is safe from any."""
+
+    def __init__(self, core: _core.Repo, git_dir: str, trunk: str) -> None:
+        self.core = core
+        self.git_dir = git_dir
+        self.trunk = trunk
+        self.bookmarks: dict[str, str | None] = {}
+        self.trees: dict[str, str] = {}
+        self.refresh(force=True)
+
+    @classmethod
+    def open(cls, state: str, git_dir: str, trunk: str) -> "Repository":
+        """Opens an initialised repository; raises the core's error as a `TatamiError`."""
+        with core_errors():
+            return cls(_core.Repo.open(state, git_dir), git_dir, trunk)
+
+    def refresh(self, force: bool = False) -> bool:
+        """Looks whether a stock tool moved the op head, and if so loads it; True if it had."""
+        with core_errors():
+            found = self.core.refresh()
+            if found.changed or force:
+                self.bookmarks = self.core.view().bookmarks
+        return found.changed
+
+    def agents(self) -> dict[str, str]:
+        """Every agent and the head of its line."""
+        start = len(AGENT_BOOKMARK_PREFIX)
+        return {
+            name[start:]: head
+            for name, head in self.bookmarks.items()
+            if name.startswith(AGENT_BOOKMARK_PREFIX) and head
+        }
+
+    def head(self, agent: str) -> str:
+        """The head of an agent's line; raises `unknown_agent`, or `conflicted` after two moves."""
+        bookmark = agent_bookmark(agent)
+        if bookmark not in self.bookmarks:
+            raise UsageError(
+                f"no agent is called {agent!r}",
+                code="unknown_agent",
+                fix=f"tatami workspace add {agent}",
+            )
+        head = self.bookmarks[bookmark]
+        if head is None:
+            raise ConflictError(
+                f"bookmark {bookmark} was moved two ways by a stock tool",
+                code="conflicted",
+                fix=f"jj bookmark set {bookmark} -r REV",
+            )
+        return head
+
+    def trunk_head(self) -> str:
+        """The commit the trunk's bookmark is at."""
+        head = self.bookmarks.get(self.trunk)
+        if head is None:
+            raise ConflictError(
+                f"the trunk {self.trunk!r} has no single commit",
+                code="conflicted",
+                fix=f"jj bookmark set {self.trunk} -r REV",
+            )
+        return head
+
+    def commit(self, id: str) -> Commit:
+        """The commit with this full id."""
+        with core_errors():
+            return self.core.commit(id)
+
+    def is_known(self, id: str) -> bool:
+        """Whether the operation log knows this commit (git may have others)."""
+        try:
+            return self.core.is_ancestor(id, id)
+        except _core.CoreError:
+            return False
+
+    def git_head(self, ref: str) -> str | None:
+        """The commit a full git ref names, or None."""
+        try:
+            return self.core.resolve(ref)
+        except _core.CoreError:
+            return None
+
+    def is_ancestor(self, ancestor: str, descendant: str) -> bool:
+        """Whether `descendant` is `ancestor` or contains it."""
+        with core_errors():
+            return self.core.is_ancestor(ancestor, descendant)
+
+    def resolve(self, rev: str) -> str:
+        """The commit id a name means; raises `UsageError` (not_found, ambiguous)."""
+        with core_errors():
+            return self.core.resolve(rev)
+
+    def log(self, heads: Sequence[str], exclude: Sequence[str], limit: int | None) -> list[Commit]:
+        """Ancestors of `heads` without those of `exclude`, children first."""
+        with core_errors():
+            return self.core.log(heads, exclude, limit)
+
+    def operations(self, limit: int | None, start: str | None = None) -> list[Operation]:
+        """The operation log from `start` (None: the head) backwards."""
+        with core_errors():
+            return self.core.operations(limit, start)
+
+    def read(self, rev: str, paths: Sequence[str]) -> list[tuple[int, bytes] | None]:
+        """Mode and content of files of a revision, None where absent."""
+        with core_errors():
+            return self.core.read(rev, paths)
+
+    def blob(self, id: str) -> bytes:
+        """The content of a blob."""
+        with core_errors():
+            return self.core.blob(id)
+
+    def diff(self, old: str, new: str) -> list[FileDiff]:
+        """The paths that differ between two revisions."""
+        with core_errors():
+            return self.core.diff(old, new)
+
+    def merge_trees(self, base: str, ours: str, theirs: str) -> TreeMerge:
+        """Three-way merge of trees, without looking into files."""
+        with core_errors():
+            return self.core.merge_trees(base, ours, theirs)
+
+    def prepare(self, specs: Sequence[CommitSpec]) -> list[Prepared]:
+        """Builds commits in memory to learn their ids and trees."""
+        with core_errors():
+            return self.core.prepare(specs).commits
+
+    def export(self, spec: Sequence[CommitSpec], directory: str) -> int:
+        """Writes the tree of the last of these commits into an empty directory; the file count."""
+        with core_errors():
+            batch = self.core.prepare(spec)
+            self.core.write(batch)
+            return _core.export(self.git_dir, batch.commits[-1].tree, directory)
+
+    def move_branches(self, heads: dict[str, str]) -> None:
+        """Makes agents' git branches follow their bookmarks (agent -> commit)."""
+        with core_errors():
+            _core.write_refs(self.git_dir, [(agent_ref(a), head) for a, head in heads.items()])
+
+    def maintain(self) -> dict[str, int]:
+        """Consolidates small packs and sweeps keep refs; counts of what was done."""
+        with core_errors():
+            return self.core.maintain()
+
+    def close(self) -> None:
+        """Closes the handle."""
+        self.core.close()
+
+    def tree(self, commit: str) -> str:
+        """The tree id of a commit; kept for the heads of lines, which are asked for again."""
+        if commit not in self.trees:
+            if len(self.trees) > 4096:
+                self.trees.clear()
+            self.trees[commit] = self.commit(commit).tree
+        return self.trees[commit]
+
+    def publish(self, plan: Callable[[], Plan | None]) -> Published | None:
+        """Publishes what `plan` decides on the current view; plans anew when the view moved.
+
+        Returns None when the plan is None. Raises `TatamiError`; nothing is visible then.
+        """
+        stale = 0
+        try:
+            while stale < PUBLISH_ATTEMPTS_MAX:
+                wanted = plan()
+                if wanted is None:
+                    return None
+                batch = self.core.prepare(wanted.specs) if wanted.specs else None
+                commits = tuple(batch.commits) if batch else ()
+                operation = wanted.finish(commits)
+                if operation is None:
+                    continue
+                try:
+                    result = self.core.publish(batch, operation)
+                except _core.CoreError as error:
+                    if error.code != "stale":
+                        raise
+                    stale += 1
+                    self.refresh(force=True)
+                    continue
+                self._follow(operation, commits)
+                return Published(result.op, commits)
+        except _core.CoreError as error:
+            raise core_error(error) from error
+        raise BusyError("another program keeps moving the operation log", fix="try again")
+
+    def _follow(self, operation: OpSpec, commits: Sequence[Prepared]) -> None:
+        for name, target in operation.bookmarks.items():
+            if target is None:
+                self.bookmarks.pop(name, None)
+            else:
+                self.bookmarks[name] = target
+        for prepared in commits:
+            self.trees[prepared.commit] = prepared.tree
+
+
+def command_rows(attributes: dict[str, str]) -> list[tuple[str, str, str, str, str]]:
+    """Reads an operation's `COMMANDS` attribute; [] for operations that are not the hub's."""
+    rows = json.loads(attributes.get(COMMANDS, "[]"))
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+
+def landed_rows(attributes: dict[str, str]) -> list[tuple[int, str, str]]:
+    """Reads an operation's `LANDED` attribute."""
+    rows = json.loads(attributes.get(LANDED, "[]"))
+    return [(row[0], row[1], row[2]) for row in rows]
