@@ -18,8 +18,11 @@ class CoreError(Exception):
     code: str
     retryable: bool
 
-Signature: TypeAlias = tuple[str, str, int]
-"""Name, e-mail, seconds since the epoch (UTC)."""
+Signature: TypeAlias = tuple[str, str, int, int]
+"""Name, e-mail, seconds since the epoch, minutes east of UTC."""
+
+Identity: TypeAlias = tuple[str, str]
+"""User and host, as operations name who made them."""
 
 Change: TypeAlias = tuple[str, int, bytes | str | None]
 """Path, mode, and the new content (bytes), an existing object's id (str), or None for a deletion."""
@@ -52,9 +55,9 @@ class CommitSpec(Protocol):
 class OpSpec(Protocol):
     """What one operation does to the view besides adding its commits.
 
-    description: one line. attributes: free text map. bookmarks: name -> commit id or "@N" (None
-    deletes); expected current targets are checked by the caller. drop_heads: commits to hide
-    (amended ones). foreign: commits written by plain git that the operation makes known (barrier 1
+    description: one line. attributes: free text map. bookmarks: name -> commit id (None deletes);
+    expected current targets are checked by the caller. drop_heads: commits to hide (amended ones;
+    one that a bookmark is still at stays visible). foreign: commits written by plain git that the operation makes known (barrier 1
     is then a syncfs of the object store). git_refs: full ref name -> commit id now seen in git.
     """
 
@@ -88,8 +91,7 @@ class OpResult:
     """A published operation: durable and visible. The *_us fields are microseconds of each step."""
 
     op: str
-    pack_us: int
-    operation_us: int
+    write_us: int
     barrier1_us: int
     swap_us: int
     barrier2_us: int
@@ -160,17 +162,17 @@ class TreeMerge:
 
     changes: what to apply to *ours* to take over what only *theirs* changed (ready for CommitSpec).
     conflicts: paths for the merge ladder; a file on one side where the other has a directory is a
-    conflict of that path. Modes merge on their own where the contents agree.
+    conflict of that path (the directory's mode is 0o40000). Modes merge on their own where the contents agree.
     """
 
     changes: list[Change]
     conflicts: list[PathConflict]
 
 class Problem:
-    """One broken invariant: its id (I2, I5, I6), the object concerned, and what is wrong."""
+    """One broken invariant: its id (I2, I5, I11), the object concerned, and what is wrong."""
 
     invariant: str
-    where: str
+    place: str
     what: str
 
 class Verified:
@@ -185,19 +187,24 @@ class Repo:
     """An opened repository: the git object store and the jj op log over it. Safe for threads."""
 
     @staticmethod
-    def init(state: str, git_dir: str, trunk: str, head: str | None) -> Repo:
+    def init(state: str, git_dir: str, trunk: str, head: str | None, who: Identity) -> Repo:
         """Makes <state>/jj over `git_dir` and imports refs/heads/<trunk> and `head`, durably."""
     @staticmethod
-    def open(state: str, git_dir: str) -> Repo: ...
+    def adopt(jj_repo: str, git_dir: str, trunk: str, head: str | None, who: Identity) -> Repo:
+        """Takes over a jj repository that is there, in the same way."""
+    @staticmethod
+    def open(jj_repo: str, git_dir: str, who: Identity, writes: bool) -> Repo:
+        """Opens a repository; only one process may open it to write, the hub."""
     def close(self) -> None: ...
     def refresh(self) -> Refreshed:
-        """Loads the current op head if it moved; several heads are merged into one operation."""
+        """Loads the op head if it moved; a writer merges several heads into one operation."""
     def op(self) -> str: ...
     def view(self, op: str | None = None) -> ViewOf: ...
     def prepare(self, specs: Sequence[CommitSpec]) -> Batch:
         """Builds blobs, trees and commits in memory; nothing touches the disk."""
     def write(self, batch: Batch) -> None:
-        """Makes the batch's objects readable (one pack), without an operation; idempotent."""
+        """Makes the batch's objects readable as loose ones, without an operation; git collects
+        them like any garbage."""
     def publish(self, batch: Batch | None, op: OpSpec) -> OpResult:
         """Pack, operation, barrier 1, compare-and-swap of the op head, barrier 2.
 
@@ -208,6 +215,8 @@ class Repo:
     def commit(self, id: str) -> Commit: ...
     def log(self, heads: Sequence[str], exclude: Sequence[str], limit: int | None) -> list[Commit]:
         """Ancestors of `heads` that are not ancestors of `exclude`, children before parents."""
+    def knows(self, id: str) -> bool:
+        """Whether the operation log has this commit, visible or hidden."""
     def is_ancestor(self, ancestor: str, descendant: str) -> bool: ...
     def merge_bases(self, a: str, b: str) -> list[str]: ...
     def tree(self, rev: str, prefix: str = "") -> list[TreeEntry]: ...
@@ -221,10 +230,10 @@ class Repo:
         """The op log from `start` (None: the head) backwards, newest first."""
     def verify(self, limit: int | None = None) -> Verified:
         """Walks everything reachable from the op heads and checks names, hashes and change ids."""
-    def maintain(self) -> dict[str, int]:
-        """Consolidates small packs of ours and sweeps keep refs; counts of what was done."""
+    def maintain(self) -> int:
+        """Moves the objects of small packs of ours into larger ones; how many packs went away."""
     def stats(self) -> dict[str, int]:
-        """Packs, own packs, keep refs, cached bytes."""
+        """own_packs, own_pack_bytes, cached_bytes."""
 
 def merge_text(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     """git's three-way text merge; None where hunks overlap or a side is binary."""
@@ -269,6 +278,8 @@ class ScannedFile:
     mode: int
     untracked: bool
     content: bytes | None
+    through_git: bool
+    """An attribute or setting changes the bytes: only git can tell the blob (content is None)."""
     stat: tuple[int, int, int, int, int, int, int, int]
     """ctime s, ns, mtime s, ns, dev, ino, uid, gid as taken before reading."""
 

@@ -1,3 +1,28 @@
-use pyo3::prelude::*;
+//! The extension module `tatami._core`: registration only. Logic lives in the crates below.
+
+#![deny(unsafe_code)]
+
+mod error;
+mod repo;
+mod specs;
+mod values;
+mod worktree;
+
+use pyo3::pymodule;
+
 #[pymodule]
-fn _core(_m: &Bound<'_, PyModule>) -> PyResult<()> { Ok(()) }
+mod _core {
+    #[pymodule_export]
+    use super::error::CoreError;
+    #[pymodule_export]
+    use super::repo::{Batch, Repo, merge_text};
+    #[pymodule_export]
+    use super::values::{
+        Commit, FileDiff, OpResult, Operation, PathConflict, Prepared, Problem, Refreshed,
+        TreeEntry, TreeMerge, Verified, ViewOf,
+    };
+    #[pymodule_export]
+    use super::worktree::{
+        CheckedOut, Scan, ScannedFile, add_worktrees, export, scan, update_index, write_refs,
+    };
+}

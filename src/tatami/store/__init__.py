@@ -1,1 +1,1 @@
-"""Disk: the repository with its operation log, the hub's ledger, the trunk in git, and its check."""
+"""Disk: the repository and its operation log, the hub's ledger, the trunk in git, their check."""

@@ -1,12 +1,13 @@
 """Makes a git repository a Tatami one: idempotent, and never touching the user's checkout."""
 
+import fcntl
 import json
 import os
 
 from tatami import _core
 from tatami.store import git, trunk
-from tatami.store.locate import STATE_FORMAT, Marker, Place, marker
-from tatami.store.repository import core_errors
+from tatami.store.locate import MARKER, STATE_FORMAT, Marker, Place, marker
+from tatami.store.repository import core_errors, who
 from tatami.values.errors import TatamiError, UsageError
 
 
@@ -39,24 +40,32 @@ def initialise(place: Place, trunk_name: str | None) -> tuple[Marker, bool]:
             code="empty_repository",
             fix="git commit --allow-empty -m start",
         )
-    _make(place, name, head)
-    return Marker(name), True
+    return _make(place, name, head)
 
 
-def _make(place: Place, name: str, head: str) -> None:
+def _make(place: Place, name: str, head: str) -> tuple[Marker, bool]:
     """The marker is written last: without it the state folder counts as not there."""
     try:
         os.makedirs(os.path.join(place.state, "hub"), mode=0o700, exist_ok=True)
         os.chmod(place.state, 0o700)
-        jj = os.path.join(place.state, "jj")
-        if os.path.exists(jj):
-            os.rename(jj, _free_name(jj + ".unfinished"))
-        with core_errors():
-            _core.Repo.init(place.state, place.common, name, head).close()
-        _write_durably(
-            os.path.join(place.state, "tatami.json"),
-            json.dumps({"format": STATE_FORMAT, "trunk": name}) + "\n",
-        )
+        lock = os.open(place.state, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.exists(os.path.join(place.state, MARKER)):
+                return marker(place), False
+            record: dict[str, object] = {"format": STATE_FORMAT, "trunk": name}
+            adopted = _existing_jj(place)
+            with core_errors():
+                if adopted:
+                    _core.Repo.adopt(adopted, place.common, name, head, who()).close()
+                    record["jj"] = os.path.relpath(adopted, place.state)
+                else:
+                    _set_aside(os.path.join(place.state, "jj"))
+                    _core.Repo.init(place.state, place.common, name, head, who()).close()
+            _write_durably(os.path.join(place.state, MARKER), json.dumps(record) + "\n")
+            return marker(place), True
+        finally:
+            os.close(lock)
     except OSError as error:
         raise TatamiError(
             f"{place.state} cannot be written: {error.strerror}",
@@ -65,11 +74,25 @@ def _make(place: Place, name: str, head: str) -> None:
         ) from error
 
 
-def _free_name(path: str) -> str:
+def _existing_jj(place: Place) -> str | None:
+    """The jj repository the user works with over the same git store, if there is one."""
+    jj_repo = os.path.join(place.root, ".jj", "repo")
+    target = os.path.join(jj_repo, "store", "git_target")
+    try:
+        with open(target, encoding="utf-8") as file:
+            git_dir = os.path.realpath(os.path.join(os.path.dirname(target), file.read().strip()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return jj_repo if git_dir == os.path.realpath(place.common) else None
+
+
+def _set_aside(path: str) -> None:
+    """Moves what an interrupted `init` left out of the way."""
     number = 1
-    while os.path.exists(f"{path}.{number}"):
+    while os.path.exists(f"{path}.unfinished.{number}"):
         number += 1
-    return f"{path}.{number}"
+    if os.path.exists(path):
+        os.rename(path, f"{path}.unfinished.{number}")
 
 
 def _write_durably(path: str, content: str) -> None:
@@ -100,4 +123,3 @@ def _guess_trunk(place: Place) -> str:
         code="no_trunk",
         fix="tatami init --trunk BRANCH",
     )
-

@@ -1,4 +1,4 @@
-"""The hub's table (LMDB): answers, landing queue and events, and up to which operation they are told.
+"""The hub's table (LMDB): answers, landing queue, events, and up to which operation they go.
 
 What an operation's attributes say is rebuilt from the op log after a crash, so commits cost this
 table nothing: they are saved together at checkpoints. What makes no operation is synced at once.
@@ -30,12 +30,15 @@ class Checkpoint:
 
 
 class Ledger:
-    """One environment in `<state>/hub`; opened by the hub alone, under its lock."""
+    """One environment in `<state>/hub`; only the hub, under its lock, opens one to write."""
 
-    def __init__(self, directory: str) -> None:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+    def __init__(self, directory: str, writes: bool = True) -> None:
+        if writes:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
         try:
-            self._env = lmdb.open(directory, map_size=MAP_BYTES, max_dbs=8, mode=0o600)
+            self._env = lmdb.open(
+                directory, map_size=MAP_BYTES, max_dbs=8, mode=0o600, readonly=not writes
+            )
             self._meta = self._env.open_db(b"meta")
             self._answers = self._env.open_db(b"answers")
             self._queue = self._env.open_db(b"queue")
@@ -57,12 +60,19 @@ class Ledger:
             value = read.get(b"checkpoint")
         return Checkpoint(**json.loads(value)) if value else Checkpoint("", 1)
 
+    def paused(self) -> bool:
+        """Whether somebody paused the landing queue and nobody has resumed it."""
+        with self._env.begin(db=self._meta) as read:
+            return read.get(b"paused") == _dumps(True)
+
     def save(
         self,
         answers: Iterable[tuple[CommandId, Answer]] = (),
         entries: Iterable[Entry] = (),
         events: Iterable[tuple[int, Json]] = (),
         checkpoint: Checkpoint | None = None,
+        *,
+        paused: bool | None = None,
     ) -> None:
         """Records everything in one synced transaction."""
         with self._env.begin(write=True) as write:
@@ -77,6 +87,8 @@ class Ledger:
                 self._trim_events(write, newest - EVENTS_KEPT)
             if checkpoint:
                 write.put(b"checkpoint", _dumps(asdict(checkpoint)), db=self._meta)
+            if paused is not None:
+                write.put(b"paused", _dumps(paused), db=self._meta)
 
     def forget_entries(self, numbers: Iterable[int]) -> None:
         """Drops landing entries that are no longer listed."""
@@ -105,6 +117,16 @@ class Ledger:
         with write.cursor(db=self._events) as cursor:
             while cursor.first() and int.from_bytes(cursor.key(), "big") < oldest:
                 cursor.delete()
+
+
+def count_rows(directory: str) -> int:
+    """Reads every row of a ledger that a hub may be writing; raises whatever a damaged one does."""
+    ledger = Ledger(directory, writes=False)
+    try:
+        ledger.checkpoint()
+        return sum(1 for rows in (ledger.answers(), ledger.entries(), ledger.events()) for _ in rows)
+    finally:
+        ledger.close()
 
 
 def _number(number: int) -> bytes:

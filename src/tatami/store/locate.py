@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from tatami.values.errors import TatamiError, UsageError
 
+MARKER = "tatami.json"
 STATE_FORMAT = 1
+JJ_REPO = os.path.join("jj", ".jj", "repo")
+"""Our own jj repository in the state folder; an adopted one is recorded with its path."""
 
 
 class Place(NamedTuple):
@@ -31,9 +34,10 @@ class Place(NamedTuple):
 
 
 class Marker(NamedTuple):
-    """What `init` recorded: the trunk's branch name."""
+    """What `init` recorded: the trunk's branch name, and where jj's repository is."""
 
     trunk: str
+    jj_repo: str
 
 
 def find(path: str = ".") -> Place:
@@ -63,12 +67,15 @@ def find(path: str = ".") -> Place:
 def marker(place: Place) -> Marker:
     """Reads what `init` recorded; raises `UsageError` where there is nothing or a newer format."""
     try:
-        with open(os.path.join(place.state, "tatami.json"), encoding="utf-8") as file:
+        with open(os.path.join(place.state, MARKER), encoding="utf-8") as file:
             record = json.load(file)
         number, trunk = int(record["format"]), str(record["trunk"])
+        jj_repo = os.path.join(place.state, record.get("jj", JJ_REPO))
     except FileNotFoundError:
         raise UsageError(
-            f"{place.root} is not a Tatami repository yet", code="not_initialised", fix="tatami init"
+            f"{place.root} is not a Tatami repository yet",
+            code="not_initialised",
+            fix="tatami init",
         ) from None
     except PermissionError as error:
         raise TatamiError(str(error), code="permission", fix=f"ls -ld {place.state}") from None
@@ -83,7 +90,7 @@ def marker(place: Place) -> Marker:
             code="newer_format",
             fix="upgrade tatami",
         )
-    return Marker(trunk)
+    return Marker(trunk, jj_repo)
 
 
 def _place(worktree: str, git_dir: str) -> Place:
@@ -113,7 +120,9 @@ def _pointer(dot_git: str) -> str:
 
 
 def _is_git_dir(directory: str) -> bool:
-    return all(os.path.exists(os.path.join(directory, name)) for name in ("HEAD", "objects", "refs"))
+    return all(
+        os.path.exists(os.path.join(directory, name)) for name in ("HEAD", "objects", "refs")
+    )
 
 
 def _inside_git_dir(start: str, directory: str) -> Place:

@@ -1,11 +1,15 @@
-"""The repository as its one writer sees it: bookmarks in memory, publishing with compare-and-swap."""
+"""The repository as its one writer sees it: bookmarks in memory, publishing by compare-and-swap."""
 
 import json
+import os
+import pwd
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tatami import _core
+from tatami.store.locate import Place, marker
 from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
 from tatami.values.ids import AGENT_BOOKMARK_PREFIX, agent_bookmark, agent_ref
 from tatami.values.specs import CommitSpec, OpSpec
@@ -45,9 +49,16 @@ def core_error(error: _core.CoreError) -> TatamiError:
         "permission": "make the repository writable for this user",
     }
     retryable = error.retryable or error.code in ("no_space", "io")
-    return TatamiError(
-        message, code=error.code, fix=fixes.get(error.code, ""), retryable=retryable
-    )
+    return TatamiError(message, code=error.code, fix=fixes.get(error.code, ""), retryable=retryable)
+
+
+def who() -> tuple[str, str]:
+    """User and host, as the operation log names who made an operation."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        user = str(os.geteuid())
+    return user, socket.gethostname()
 
 
 @contextmanager
@@ -93,10 +104,15 @@ class Repository:
         self.refresh(force=True)
 
     @classmethod
-    def open(cls, state: str, git_dir: str, trunk: str) -> "Repository":
-        """Opens an initialised repository; raises the core's error as a `TatamiError`."""
+    def open(cls, place: Place, writes: bool) -> "Repository":
+        """Opens an initialised repository; raises the core's error as a `TatamiError`.
+
+        Only the hub, under its lock, opens one to write.
+        """
+        known = marker(place)
         with core_errors():
-            return cls(_core.Repo.open(state, git_dir), git_dir, trunk)
+            core = _core.Repo.open(known.jj_repo, place.common, who(), writes)
+            return cls(core, place.common, known.trunk)
 
     def refresh(self, force: bool = False) -> bool:
         """Looks whether a stock tool moved the op head, and if so loads it; True if it had."""
@@ -151,10 +167,8 @@ class Repository:
 
     def is_known(self, id: str) -> bool:
         """Whether the operation log knows this commit (git may have others)."""
-        try:
-            return self.core.is_ancestor(id, id)
-        except _core.CoreError:
-            return False
+        with core_errors():
+            return self.core.knows(id)
 
     def git_head(self, ref: str) -> str | None:
         """The commit a full git ref names, or None."""
@@ -220,8 +234,8 @@ class Repository:
         with core_errors():
             _core.write_refs(self.git_dir, [(agent_ref(a), head) for a, head in heads.items()])
 
-    def maintain(self) -> dict[str, int]:
-        """Consolidates small packs and sweeps keep refs; counts of what was done."""
+    def maintain(self) -> int:
+        """Consolidates small packs; how many went away."""
         with core_errors():
             return self.core.maintain()
 

@@ -1,4 +1,4 @@
-"""The trunk in git: where its branch is, who has it checked out, and moving it without disturbing them."""
+"""The trunk in git: where its branch is, who has it checked out, and moving it undisturbed."""
 
 import os
 from dataclasses import dataclass
@@ -96,16 +96,28 @@ def _follow(place: str, old: str, new: str, dry_run: bool) -> str:
             return f"{name} is in progress"
     if not os.path.exists(os.path.join(git_dir, "index")):
         return "" if dry_run else _read_tree(place, "-m", "-u", new)
+    overwritten = _untracked(place, old, new)
+    if overwritten:
+        return f"{overwritten[0]!r} is not tracked there and would be overwritten"
     git.run(place, "update-index", "-q", "--refresh", check=False)
     flags = ("-m", "-u", "-n") if dry_run else ("-m", "-u")
     return _read_tree(place, *flags, old, new)
 
 
+def _untracked(place: str, old: str, new: str) -> list[str]:
+    """Files of the user's that `new` adds under the same name; git would take ignored ones away."""
+    added = git.run(place, "diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", old, new)
+    root = os.fsencode(place)
+    there = [p for p in added.stdout.split(b"\0") if p and os.path.lexists(os.path.join(root, p))]
+    if not there:
+        return []
+    listed = git.run(place, "--literal-pathspecs", "ls-files", "-o", "-z", "--", *(os.fsdecode(p) for p in there))
+    return [os.fsdecode(path) for path in listed.stdout.split(b"\0") if path]
+
+
 def _read_tree(place: str, *arguments: str) -> str:
     for _ in range(MOVE_ATTEMPTS):
-        done = git.run(
-            place, "read-tree", "--exclude-per-directory=.gitignore", *arguments, check=False
-        )
+        done = git.run(place, "read-tree", *arguments, check=False)
         if done.returncode == 0:
             return ""
         words = done.stderr.decode("utf-8", "replace").strip()

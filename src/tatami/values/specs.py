@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-Signature = tuple[str, str, int]
-"""Name, e-mail, seconds since the epoch."""
+Signature = tuple[str, str, int, int]
+"""Name, e-mail, seconds since the epoch, minutes east of UTC."""
 Change = tuple[str, int, "bytes | str | None"]
 """Path, mode, content: bytes, or an existing object's id, or None for a deletion."""
 

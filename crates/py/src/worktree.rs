@@ -1,0 +1,158 @@
+//! Working copies: one function of the worktree crate each.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tatami_worktree as files;
+
+use crate::error::run;
+
+#[pyclass(frozen, get_all, module = "tatami._core")]
+pub struct CheckedOut {
+    path: String,
+    files: usize,
+    bytes: u64,
+    skipped: Vec<String>,
+}
+
+/// Python's specification of a worktree.
+pub struct Spec(files::WorktreeSpec);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Spec {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self(files::WorktreeSpec {
+            name: value.getattr("name")?.extract()?,
+            path: value.getattr("path")?.extract()?,
+            branch: value.getattr("branch")?.extract()?,
+        }))
+    }
+}
+
+#[pyfunction]
+pub fn add_worktrees(
+    py: Python<'_>,
+    git_dir: PathBuf,
+    specs: Vec<Spec>,
+    commit: String,
+    lock_reason: String,
+    through_git: Vec<String>,
+) -> PyResult<Vec<CheckedOut>> {
+    let specs: Vec<_> = specs.into_iter().map(|spec| spec.0).collect();
+    let made = run(py, || {
+        Ok(files::add_worktrees(
+            &git_dir,
+            &specs,
+            &commit,
+            &lock_reason,
+            &through_git,
+        )?)
+    })?;
+    let shown = made.into_iter().map(|one| CheckedOut {
+        path: one.path.to_string_lossy().into_owned(),
+        files: one.files,
+        bytes: one.bytes,
+        skipped: one.skipped,
+    });
+    Ok(shown.collect())
+}
+
+#[pyfunction]
+pub fn export(
+    py: Python<'_>,
+    git_dir: PathBuf,
+    tree: String,
+    directory: PathBuf,
+) -> PyResult<usize> {
+    run(py, || Ok(files::export(&git_dir, &tree, &directory)?))
+}
+
+#[pyfunction]
+pub fn write_refs(py: Python<'_>, git_dir: PathBuf, refs: Vec<(String, String)>) -> PyResult<()> {
+    run(py, || Ok(files::write_refs(&git_dir, &refs)?))
+}
+
+/// One path whose working-copy state differs from the commit.
+#[pyclass(frozen, get_all, module = "tatami._core")]
+pub struct ScannedFile {
+    path: String,
+    mode: u32,
+    untracked: bool,
+    content: Option<Py<PyBytes>>,
+    through_git: bool,
+    stat: (i64, i64, i64, i64, i64, i64, i64, i64),
+}
+
+#[pyclass(frozen, get_all, module = "tatami._core")]
+pub struct Scan {
+    files: Vec<Py<ScannedFile>>,
+    staged: bool,
+    entries: usize,
+    stat_us: u64,
+    walk_us: u64,
+    read_us: u64,
+}
+
+impl ScannedFile {
+    fn new(py: Python<'_>, file: files::ScannedFile) -> PyResult<Py<Self>> {
+        let content = file.content.map(|bytes| PyBytes::new(py, &bytes).unbind());
+        let files::ScannedFile {
+            path,
+            mode,
+            untracked,
+            through_git,
+            ..
+        } = file;
+        let stat = file.stat.into();
+        Py::new(
+            py,
+            Self {
+                path,
+                mode,
+                untracked,
+                content,
+                through_git,
+                stat,
+            },
+        )
+    }
+}
+
+#[pyfunction]
+pub fn scan(
+    py: Python<'_>,
+    git_dir: PathBuf,
+    worktree: PathBuf,
+    commit: String,
+    paths: Option<Vec<String>>,
+) -> PyResult<Scan> {
+    let found = run(py, || {
+        Ok(files::scan(&git_dir, &worktree, &commit, paths.as_deref())?)
+    })?;
+    let files = found
+        .files
+        .into_iter()
+        .map(|file| ScannedFile::new(py, file));
+    Ok(Scan {
+        files: files.collect::<PyResult<_>>()?,
+        staged: found.staged,
+        entries: found.entries,
+        stat_us: found.stat_us,
+        walk_us: found.walk_us,
+        read_us: found.read_us,
+    })
+}
+
+#[pyfunction]
+pub fn update_index(
+    py: Python<'_>,
+    git_dir: PathBuf,
+    worktree: PathBuf,
+    entries: Vec<(String, u32, String)>,
+) -> PyResult<()> {
+    run(py, || {
+        Ok(files::update_index(&git_dir, &worktree, &entries)?)
+    })
+}

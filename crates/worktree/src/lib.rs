@@ -1,0 +1,34 @@
+//! Git working copies without jj: checkout, scan, index, refs, and the path policy.
+//!
+//! Nothing here knows jj. Everything is written beneath directories that are held open, without
+//! following a symlink. `git_dir` is always the repository's *common* git directory.
+
+#![forbid(unsafe_code)]
+
+mod add;
+mod attributes;
+mod checkout;
+mod content;
+mod dir;
+mod error;
+mod export;
+mod index_file;
+mod listing;
+mod parallel;
+pub mod path;
+mod refs;
+mod registration;
+mod scan;
+mod source;
+mod update;
+mod workspace;
+
+pub use add::{CheckedOut, WorktreeSpec, add_worktrees};
+pub use error::Error;
+pub use export::export;
+pub use refs::write_refs;
+pub use scan::{Scan, ScannedFile, scan};
+pub use update::update_index;
+
+/// The result of everything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;

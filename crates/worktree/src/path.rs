@@ -1,0 +1,147 @@
+//! The path policy: which names may exist in a tree and be written to a working copy.
+//!
+//! A path is UTF-8 in normal form C, at most 4096 bytes, `/`-separated, with components of 1 to
+//! 255 bytes that no file system takes for `.`, `..`, `.git` or `.jj`. Control, backslash, and
+//! invisible or bidirectional formatting characters are refused. `tests/data/paths.json` is the
+//! corpus that this module and its Python twin both read.
+
+use unicode_normalization::is_nfc;
+
+/// The longest path, in bytes (Linux `PATH_MAX`).
+pub const PATH_BYTES_MAX: usize = 4096;
+/// The longest component, in bytes (`NAME_MAX` of every common file system).
+pub const COMPONENT_BYTES_MAX: usize = 255;
+
+/// Characters that show nothing or reorder what is shown, as inclusive ranges. They contain all
+/// that HFS+ ignores when it compares names.
+const INVISIBLE: [(char, char); 8] = [
+    ('\u{061c}', '\u{061c}'),   // Arabic letter mark
+    ('\u{180e}', '\u{180e}'),   // Mongolian vowel separator
+    ('\u{200b}', '\u{200f}'),   // zero-width space, joiners, direction marks
+    ('\u{2028}', '\u{202e}'),   // line and paragraph separators, embeddings, overrides
+    ('\u{2060}', '\u{206f}'),   // word joiner, invisible operators, isolates
+    ('\u{feff}', '\u{feff}'),   // byte order mark
+    ('\u{fff9}', '\u{fffb}'),   // interlinear annotation
+    ('\u{e0000}', '\u{e007f}'), // tags
+];
+
+/// Checks a whole path; the error completes "the path ...".
+pub fn check(path: &str) -> Result<(), &'static str> {
+    if path.is_empty() {
+        return Err("has an empty component");
+    }
+    if path.len() > PATH_BYTES_MAX {
+        return Err("is longer than 4096 bytes");
+    }
+    path.split('/')
+        .try_for_each(|name| check_component(name.as_bytes()))
+}
+
+/// Checks one tree entry's name; the error completes "the path ...".
+pub fn check_component(name: &[u8]) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("has an empty component");
+    }
+    if name.len() > COMPONENT_BYTES_MAX {
+        return Err("has a component longer than 255 bytes");
+    }
+    let text = std::str::from_utf8(name).map_err(|_| "is not valid UTF-8")?;
+    if means_dot(text) {
+        return Err("has a component that means `.` or `..`");
+    }
+    text.chars().try_for_each(check_char)?;
+    if !text.is_ascii() && !is_nfc(text) {
+        return Err("is not in Unicode normal form C");
+    }
+    if means(text, ".git", "git") {
+        return Err("has a component that some system takes for `.git`");
+    }
+    if means(text, ".jj", "jj") {
+        return Err("has a component that some system takes for `.jj`");
+    }
+    Ok(())
+}
+
+fn check_char(c: char) -> Result<(), &'static str> {
+    if c == '/' {
+        return Err("has a component with a slash");
+    }
+    if c == '\\' {
+        return Err("contains a backslash");
+    }
+    if c.is_control() {
+        return Err("contains a control character");
+    }
+    if !c.is_ascii()
+        && INVISIBLE
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&c))
+    {
+        return Err("contains an invisible or bidirectional formatting character");
+    }
+    Ok(())
+}
+
+/// Windows drops trailing dots and spaces, so `...` and `.. ` mean `..` there.
+fn means_dot(name: &str) -> bool {
+    name.starts_with('.') && name.bytes().all(|b| b == b'.' || b == b' ')
+}
+
+/// Tells whether a file system may resolve `name` to `dotted`: case folded, with trailing dots and
+/// spaces, as an NTFS stream (`.git:x`), or by the 8.3 short name (`git~1`).
+fn means(name: &str, dotted: &str, short: &str) -> bool {
+    let rest = match strip_prefix_folded(name, dotted) {
+        Some(rest) => rest,
+        None => match strip_prefix_folded(name, short).and_then(|rest| rest.strip_prefix('~')) {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
+                rest.trim_start_matches(|c: char| c.is_ascii_digit())
+            }
+            _ => return false,
+        },
+    };
+    let rest = rest.trim_start_matches(['.', ' ']);
+    rest.is_empty() || rest.starts_with(':')
+}
+
+fn strip_prefix_folded<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    let head = name.get(..prefix.len())?;
+    head.eq_ignore_ascii_case(prefix)
+        .then(|| &name[prefix.len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, check_component};
+
+    #[test]
+    fn every_row_of_the_corpus_has_its_verdict() {
+        let text = include_str!("../../../tests/data/paths.json");
+        let rows: serde_json::Value = serde_json::from_str(text).unwrap();
+        for row in rows.as_array().unwrap() {
+            let path = row["path"].as_str().unwrap();
+            let expected = match row["ok"].as_bool().unwrap() {
+                true => Ok(()),
+                false => Err(row["why"].as_str().unwrap()),
+            };
+            assert_eq!(expected, check(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_refused() {
+        for name in [
+            &b"\xff"[..],
+            b"a\xc3",
+            b"\xed\xa0\x80",
+            b"\xc0\xaf",
+            b".g\xffit",
+        ] {
+            assert_eq!(Err("is not valid UTF-8"), check_component(name));
+        }
+    }
+
+    #[test]
+    fn a_component_has_no_slash() {
+        assert_eq!(Err("has a component with a slash"), check_component(b"a/b"));
+    }
+}

@@ -1,0 +1,304 @@
+"""Checks that nothing acknowledged is missing and that everything is what its name says.
+
+Reads only, and works beside a running hub or without one. The invariants I1 to I6 and I11 are those
+of docs/promises.md; `heads`, `branches` and `ledger` say that the parts of the house agree.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tatami.store import git, stock
+from tatami.store.locate import Marker, Place
+from tatami.store.repository import Operation, Repository, command_rows, core_errors
+from tatami.values.errors import TatamiError, UsageError
+from tatami.values.ids import AGENT_BOOKMARK_PREFIX, agent_ref
+
+QUICK_OPERATIONS = 200
+"""Newest operations that a quick check looks at."""
+AT_OPERATIONS = 5
+"""Operations, spread over the log, that stock jj is asked about."""
+SETTLE_SECONDS = 0.2
+"""What a hub or git is in the middle of is over after this long."""
+COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+COUNT_ROWS = "import sys, tatami.store.ledger as l; print(l.count_rows(sys.argv[1]))"
+ROOT_COMMIT = "0" * 40
+"""jj's root commit, which git does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A broken invariant: which one, where, and what is wrong."""
+
+    invariant: str
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How much of what was looked at, and what is wrong."""
+
+    checked: dict[str, int]
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, object]:
+        """The report as `tatami fsck --json` prints it."""
+        problems = [
+            {"invariant": p.invariant, "where": p.where, "what": p.what} for p in self.problems
+        ]
+        return {"ok": self.ok, "checked": self.checked, "problems": problems}
+
+
+@dataclass(slots=True)
+class _Check:
+    """One look at the repository: counts and problems as they are found."""
+
+    place: Place
+    marker: Marker
+    quick: bool
+    checked: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def found(self, invariant: str, where: str, what: str) -> None:
+        self.problems.append(Problem(invariant, where, " ".join(what.split())))
+
+
+def check(
+    place: Place, marker: Marker, acks_file: str | None = None, quick: bool = False
+) -> Report:
+    """Checks a repository, with a file of acknowledged commit ids against I1.
+
+    quick: the newest operations only, and without git's and jj's own checks of everything. Raises
+    `UsageError` where the file cannot be used.
+    """
+    acks = _acknowledged(acks_file) if acks_file else []
+    report = _look(place, marker, acks, quick)
+    if report.ok:
+        return report
+    # Others may be writing: what is not there a second time was only on its way.
+    time.sleep(SETTLE_SECONDS)
+    before = {(problem.invariant, problem.where) for problem in report.problems}
+    again = _look(place, marker, acks, quick)
+    lasting = (p for p in again.problems if (p.invariant, p.where) in before)
+    return Report(again.checked, tuple(lasting))
+
+
+def _look(place: Place, marker: Marker, acks: Sequence[str], quick: bool) -> Report:
+    one = _Check(place, marker, quick)
+    try:
+        heads = sorted(os.listdir(os.path.join(marker.jj_repo, "op_heads", "heads")))
+    except OSError as error:
+        heads = []
+        one.found("heads", marker.jj_repo, f"op heads cannot be read: {error.strerror}")
+    one.checked["op_heads"] = len(heads)
+    if heads:
+        _check_operations(one, acks, heads)
+    elif not one.problems:
+        one.found("heads", f"{marker.jj_repo}/op_heads/heads", "there is no op head")
+    _check_git(one)
+    _check_ledger(one)
+    return Report(one.checked, tuple(one.problems))
+
+
+def _check_operations(one: _Check, acks: Sequence[str], heads: Sequence[str]) -> None:
+    try:
+        repository = Repository.open(one.place, writes=False)
+    except TatamiError as error:
+        one.found("I2", "newest operation", error.message)
+        return
+    try:
+        _check_objects(one, repository)
+        operations = _operations(one, repository)
+        _check_heads(one, heads, operations)
+        _check_commands(one, operations)
+        _check_acknowledged(one, repository, acks, operations)
+        _check_branches(one, repository)
+        _ask_jj(one, operations)
+    finally:
+        repository.close()
+
+
+def _check_objects(one: _Check, repository: Repository) -> None:
+    """I2, I5, I11: the core walks everything the operation log reaches."""
+    try:
+        with core_errors():
+            verified = repository.core.verify(QUICK_OPERATIONS if one.quick else None)
+    except TatamiError as error:
+        one.found("I2", "operation log", error.message)
+        return
+    for name in ("operations", "views", "commits", "trees", "blobs"):
+        one.checked[name] = getattr(verified, name)
+    for problem in verified.problems:
+        one.found(problem.invariant, problem.place, problem.what)
+
+
+def _operations(one: _Check, repository: Repository) -> list[Operation]:
+    """The operation log, newest first; empty where it cannot be read to its end."""
+    try:
+        return repository.operations(QUICK_OPERATIONS if one.quick else None)
+    except TatamiError as error:
+        if not one.problems:
+            one.found("I2", "operation log", error.message)
+        return []
+
+
+def _check_heads(one: _Check, heads: Sequence[str], operations: Sequence[Operation]) -> None:
+    """One op head; an older one that a crash left beside it is dropped by whoever loads next."""
+    older = {parent for operation in operations for parent in operation.parents}
+    apart = [head for head in heads if head not in older]
+    if operations and len(apart) > 1:
+        what = f"{len(apart)} op heads stand side by side; the next command merges them"
+        one.found("heads", f"{one.marker.jj_repo}/op_heads/heads", what)
+
+
+def _check_commands(one: _Check, operations: Sequence[Operation]) -> None:
+    """I6: each command id occurs in at most one operation."""
+    seen: dict[str, str] = {}
+    for operation in operations:
+        try:
+            commands = {row[0] for row in command_rows(operation.attributes)}
+        except (ValueError, TypeError, IndexError) as error:
+            one.found("I6", f"operation {operation.id}", f"its commands cannot be read: {error}")
+            continue
+        for command in commands:
+            other = seen.setdefault(command, operation.id)
+            if other != operation.id:
+                what = f"carried out by operations {operation.id[:12]} and {other[:12]}"
+                one.found("I6", f"command {command}", what)
+    one.checked["commands"] = len(seen)
+
+
+def _check_acknowledged(
+    one: _Check, repository: Repository, acks: Sequence[str], operations: Sequence[Operation]
+) -> None:
+    """I1: every acknowledged commit is reachable from an operation that an op head reaches."""
+    one.checked["acknowledged"] = len(acks)
+    missing = set(acks)
+    for heads in _heads_of_views(repository, operations):
+        if not missing:
+            return
+        missing -= _history(one.place, heads)
+    for id in sorted(missing):
+        one.found("I1", id, "was acknowledged, and no operation reaches it")
+
+
+def _heads_of_views(
+    repository: Repository, operations: Sequence[Operation]
+) -> Iterator[set[str]]:
+    """The heads of today's view, which mostly reach everything; then those of all others."""
+    with core_errors():
+        today = set(repository.core.view().heads)
+        yield today
+        yield {h for op in operations for h in repository.core.view(op.id).heads} - today
+
+
+def _history(place: Place, heads: set[str]) -> set[str]:
+    """Every commit these reach, as git walks them; those before a missing one."""
+    wanted = "\n".join(heads - {ROOT_COMMIT}).encode()
+    done = git.run(place.common, "rev-list", "--stdin", stdin=wanted, check=False)
+    return set(done.stdout.decode("ascii", "replace").split())
+
+
+def _check_branches(one: _Check, repository: Repository) -> None:
+    """Agents' git branches are at their bookmarks, or ahead by what the agent did with git."""
+    names = [n for n in repository.bookmarks if n.startswith(AGENT_BOOKMARK_PREFIX)]
+    one.checked["branches"] = len(names)
+    refs = git.text(
+        one.place.common, "for-each-ref", "--format=%(refname) %(objectname)", agent_ref("")
+    )
+    at = dict(line.split(" ") for line in refs.splitlines())
+    for name in sorted(names):
+        bookmark, ref = repository.bookmarks[name], at.get(f"refs/heads/{name}")
+        if bookmark is None:
+            one.found("branches", name, "the bookmark was moved two ways by a stock tool")
+        elif ref is None:
+            one.found("branches", name, f"git has no such branch; it belongs at {bookmark[:12]}")
+        elif ref != bookmark and not _reaches(one.place, ref, bookmark):
+            what = f"git's branch is at {ref[:12]}, the bookmark at {bookmark[:12]}"
+            one.found("branches", name, what)
+
+
+def _reaches(place: Place, descendant: str, ancestor: str) -> bool:
+    done = git.run(
+        place.common, "merge-base", "--is-ancestor", ancestor, descendant, check=False
+    )
+    return done.returncode == 0
+
+
+def _ask_jj(one: _Check, operations: Sequence[Operation]) -> None:
+    """I4: stock jj reads the repository, also as of a sample of operations."""
+    one.checked["jj_commands"] = 0
+    jj = stock.find_jj()
+    # What is broken below jj cannot read either; it is reported already.
+    if jj is None or not operations or any(p.invariant == "I2" for p in one.problems):
+        return
+    count = 1 if one.quick else AT_OPERATIONS
+    step = max(1, -(-len(operations) // count))
+    sample = [operation.id for operation in operations[::step]]
+    for _, failure in stock.ask_jj(jj, one.marker.jj_repo, sample):
+        one.checked["jj_commands"] += 1
+        if failure:
+            one.found("I4", *failure)
+
+
+def _check_git(one: _Check) -> None:
+    """I3: git finds no damage, and nothing of ours that it would not have written."""
+    one.checked["git_fsck"] = int(not one.quick)
+    if one.quick:
+        return
+    known = {id for p in one.problems for id in stock.ID.findall(p.where)}
+    verdict = stock.ask_git(one.place.common, known)
+    one.checked["imported_oddities"] = verdict.imported
+    for where, what in verdict.findings:
+        one.found("I3", where, what)
+
+
+def _check_ledger(one: _Check) -> None:
+    """The hub's table can be read; a repository whose hub never ran has none."""
+    directory = os.path.join(one.place.state, "hub", "ledger")
+    one.checked["ledger_rows"] = 0
+    if not os.path.isdir(directory):
+        return
+    # In a process of its own: LMDB maps its file, and reading past the end of a cut one is fatal.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", COUNT_ROWS, directory],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if done.returncode == 0:
+        one.checked["ledger_rows"] = int(done.stdout)
+        return
+    said = done.stderr.strip().splitlines()
+    cut = "its file is shorter than it says"
+    one.found("ledger", directory, cut if done.returncode < 0 or not said else said[-1])
+
+
+def _acknowledged(path: str) -> list[str]:
+    """The commit ids of a client's own log, one a line."""
+    try:
+        with open(path, encoding="ascii") as file:
+            ids = [line.strip() for line in file if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path} cannot be read: {error}", code="bad_acks", fix="tatami fsck --acks FILE"
+        ) from None
+    for id in ids:
+        if not COMMIT_ID.fullmatch(id):
+            raise UsageError(
+                f"{path} has {id[:60]!r} where a commit id of 40 hex digits belongs",
+                code="bad_acks",
+                fix="tatami fsck --acks FILE",
+            )
+    return ids
