@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tatami.version import VERSION as __version__
+from tatami.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
     from tatami.client.aio import AsyncAgent, AsyncSwarm
@@ -10,27 +10,34 @@ if TYPE_CHECKING:
     from tatami.client.values import CommitResult, LandingResult, PathConflict
     from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
 
+__all__ = [
+    "Agent",
+    "AsyncAgent",
+    "AsyncSwarm",
+    "BusyError",
+    "CommitResult",
+    "ConflictError",
+    "Landing",
+    "LandingResult",
+    "PathConflict",
+    "Swarm",
+    "TatamiError",
+    "UsageError",
+    "__version__",
+]
 _WHERE = {
-    "AsyncAgent": "tatami.client.aio",
-    "AsyncSwarm": "tatami.client.aio",
-    "Agent": "tatami.client.swarm",
-    "Landing": "tatami.client.swarm",
-    "Swarm": "tatami.client.swarm",
-    "CommitResult": "tatami.client.values",
-    "LandingResult": "tatami.client.values",
-    "PathConflict": "tatami.client.values",
-    "BusyError": "tatami.values.errors",
-    "ConflictError": "tatami.values.errors",
-    "TatamiError": "tatami.values.errors",
-    "UsageError": "tatami.values.errors",
+    "tatami.client.aio": ("AsyncAgent", "AsyncSwarm"),
+    "tatami.client.swarm": ("Agent", "Landing", "Swarm"),
+    "tatami.client.values": ("CommitResult", "LandingResult", "PathConflict"),
+    "tatami.values.errors": ("BusyError", "ConflictError", "TatamiError", "UsageError"),
 }
-__all__ = [*_WHERE, "__version__"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> object:
     # Imported on first use: `tatami status` must start like bare Python.
-    if name not in _WHERE:
-        raise AttributeError(f"module 'tatami' has no attribute {name!r}")
-    import importlib
+    for module, names in _WHERE.items():
+        if name in names:
+            import importlib
 
-    return getattr(importlib.import_module(_WHERE[name]), name)
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'tatami' has no attribute {name!r}")

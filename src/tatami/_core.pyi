@@ -1,18 +1,18 @@
 """The native core: objects, packs, publishing, merging in memory, working copies.
 
-Every call is one whole transaction (or none), releases the GIL, and raises `CoreError`. Object ids are
-lower-case hex; change ids are jj's reverse hex; paths are `/`-separated text relative to the root.
-File modes are git's: 0o100644, 0o100755, 0o120000 (symlink), 0o160000 (submodule).
+Every call is one whole transaction (or none), releases the GIL, and raises `CoreError`. Object ids
+are lower-case hex; change ids are jj's reverse hex; paths are `/`-separated text relative to the
+root. File modes are git's: 0o100644, 0o100755, 0o120000 (symlink), 0o160000 (submodule).
 """
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, final
 
 class CoreError(Exception):
     """Raised by every call; `code` is stable, `retryable` tells whether trying again can help.
 
     Codes: not_found, ambiguous, bad_path, bad_input, stale, busy, conflicted, git, corrupt,
-    unsupported, no_space, permission, io, panic.
+    unsupported, no_space, permission, io, panic, sync_failed (this handle writes no more: reopen).
     """
 
     code: str
@@ -25,7 +25,7 @@ Identity: TypeAlias = tuple[str, str]
 """User and host, as operations name who made them."""
 
 Change: TypeAlias = tuple[str, int, bytes | str | None]
-"""Path, mode, and the new content (bytes), an existing object's id (str), or None for a deletion."""
+"""Path, mode, and the new content (bytes), an existing object's id (str), or None: deleted."""
 
 class CommitSpec(Protocol):
     """A commit to build; any object with these attributes will do (`tatami.values.CommitSpec`).
@@ -57,8 +57,9 @@ class OpSpec(Protocol):
 
     description: one line. attributes: free text map. bookmarks: name -> commit id (None deletes);
     expected current targets are checked by the caller. drop_heads: commits to hide (amended ones;
-    one that a bookmark is still at stays visible). foreign: commits written by plain git that the operation makes known (barrier 1
-    is then a syncfs of the object store). git_refs: full ref name -> commit id now seen in git.
+    one that a bookmark is still at stays visible). foreign: commits written by plain git that the
+    operation makes known (barrier 1 is then a syncfs of the object store). git_refs: full ref name
+    -> commit id now seen in git.
     """
 
     @property
@@ -74,6 +75,7 @@ class OpSpec(Protocol):
     @property
     def git_refs(self) -> dict[str, str | None]: ...
 
+@final
 class Prepared:
     """A commit built in memory; its ids are final."""
 
@@ -81,12 +83,14 @@ class Prepared:
     change: str
     tree: str
 
+@final
 class Batch:
     """Commits built in memory by `Repo.prepare`, in the order of their specs."""
 
     commits: list[Prepared]
     object_bytes: int
 
+@final
 class OpResult:
     """A published operation: durable and visible. The *_us fields are microseconds of each step."""
 
@@ -96,6 +100,7 @@ class OpResult:
     swap_us: int
     barrier2_us: int
 
+@final
 class Refreshed:
     """What `Repo.refresh` found: the operation now loaded, whether it is new to this handle, and
     whether several op heads were merged to get there."""
@@ -104,6 +109,7 @@ class Refreshed:
     changed: bool
     merged: bool
 
+@final
 class Commit:
     id: str
     change: str
@@ -114,6 +120,7 @@ class Commit:
     committer: Signature
     conflict: bool
 
+@final
 class Operation:
     id: str
     parents: list[str]
@@ -125,6 +132,7 @@ class Operation:
     hostname: str
     snapshot: bool
 
+@final
 class ViewOf:
     """The view of one operation: every head and every local bookmark (None: conflicted)."""
 
@@ -132,11 +140,13 @@ class ViewOf:
     bookmarks: dict[str, str | None]
     git_refs: dict[str, str | None]
 
+@final
 class TreeEntry:
     path: str
     mode: int
     id: str
 
+@final
 class FileDiff:
     """One path that differs; a side's mode is 0 and its id "" where the path is absent."""
 
@@ -146,6 +156,7 @@ class FileDiff:
     new_mode: int
     new_id: str
 
+@final
 class PathConflict:
     """A path both sides changed differently: mode and id per term, 0 and "" where absent."""
 
@@ -157,17 +168,20 @@ class PathConflict:
     theirs_mode: int
     theirs_id: str
 
+@final
 class TreeMerge:
     """Three-way merge of trees without looking into files.
 
     changes: what to apply to *ours* to take over what only *theirs* changed (ready for CommitSpec).
     conflicts: paths for the merge ladder; a file on one side where the other has a directory is a
-    conflict of that path (the directory's mode is 0o40000). Modes merge on their own where the contents agree.
+    conflict of that path (the directory's mode is 0o40000). Modes merge on their own where the
+    contents agree.
     """
 
     changes: list[Change]
     conflicts: list[PathConflict]
 
+@final
 class Problem:
     """One broken invariant: its id (I2, I5, I11), the object concerned, and what is wrong."""
 
@@ -175,6 +189,7 @@ class Problem:
     place: str
     what: str
 
+@final
 class Verified:
     operations: int
     views: int
@@ -183,6 +198,7 @@ class Verified:
     blobs: int
     problems: list[Problem]
 
+@final
 class Repo:
     """An opened repository: the git object store and the jj op log over it. Safe for threads."""
 
@@ -211,7 +227,7 @@ class Repo:
         Raises `stale` when somebody else moved the op head: `refresh`, decide again, retry.
         """
     def resolve(self, name: str) -> str:
-        """The commit id a bookmark, a commit or change id (or a unique prefix), or a git ref names."""
+        """The commit a bookmark, a commit or change id (or a unique prefix), or a git ref names."""
     def commit(self, id: str) -> Commit: ...
     def log(self, heads: Sequence[str], exclude: Sequence[str], limit: int | None) -> list[Commit]:
         """Ancestors of `heads` that are not ancestors of `exclude`, children before parents."""
@@ -225,7 +241,7 @@ class Repo:
     def diff(self, old: str, new: str) -> list[FileDiff]: ...
     def merge_trees(self, base: str, ours: str, theirs: str) -> TreeMerge: ...
     def preview(self, ours: str, theirs: str) -> list[str]:
-        """Paths that would conflict, contents included, if the two commits were merged; write-free."""
+        """Paths that would conflict, contents included, if the two were merged; write-free."""
     def operations(self, limit: int | None, start: str | None = None) -> list[Operation]:
         """The op log from `start` (None: the head) backwards, newest first."""
     def verify(self, limit: int | None = None) -> Verified:
@@ -238,8 +254,11 @@ class Repo:
 def merge_text(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     """git's three-way text merge; None where hunks overlap or a side is binary."""
 
-def write_refs(git_dir: str, refs: Sequence[tuple[str, str]]) -> None:
-    """Writes loose refs (full name, commit id) by temporary file and rename."""
+def move_refs(git_dir: str, refs: Sequence[tuple[str, str, str | None]]) -> list[str]:
+    """Moves git refs (full name, new commit id, old one or None for any) as loose refs.
+
+    A ref that does not exist is made. Returns those that were somewhere else; they stay there.
+    """
 
 class WorktreeSpec(Protocol):
     """A git worktree to make: its name under .git/worktrees, its directory, and the full name of
@@ -252,6 +271,7 @@ class WorktreeSpec(Protocol):
     @property
     def branch(self) -> str: ...
 
+@final
 class CheckedOut:
     path: str
     files: int
@@ -260,7 +280,11 @@ class CheckedOut:
     """Paths left to git because an attribute (filter, eol, ident, encoding) changes their bytes."""
 
 def add_worktrees(
-    git_dir: str, specs: Sequence[WorktreeSpec], commit: str, lock_reason: str, through_git: Sequence[str]
+    git_dir: str,
+    specs: Sequence[WorktreeSpec],
+    commit: str,
+    lock_reason: str,
+    through_git: Sequence[str],
 ) -> list[CheckedOut]:
     """Makes registered, locked git worktrees of one commit, reading each blob once for all of them.
 
@@ -269,8 +293,9 @@ def add_worktrees(
     """
 
 def export(git_dir: str, tree: str, directory: str) -> int:
-    """Writes a tree's files into an empty directory without any git metadata; the number of files."""
+    """Writes a tree's files into an empty directory, without git's metadata; how many files."""
 
+@final
 class ScannedFile:
     """One path whose working-copy state differs from the commit: mode 0 when deleted."""
 
@@ -283,6 +308,7 @@ class ScannedFile:
     stat: tuple[int, int, int, int, int, int, int, int]
     """ctime s, ns, mtime s, ns, dev, ino, uid, gid as taken before reading."""
 
+@final
 class Scan:
     files: list[ScannedFile]
     staged: bool

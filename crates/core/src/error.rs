@@ -23,6 +23,8 @@ pub enum Code {
     NoSpace,
     Permission,
     Io,
+    /// A sync failed: what was written may be gone, and only starting anew tells.
+    SyncFailed,
 }
 
 /// A failure: its code and one line that says what was being done to what.

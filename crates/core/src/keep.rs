@@ -1,8 +1,8 @@
 //! The one ref that keeps what git does not know it has to keep.
 //!
 //! Our own objects lie in packs git leaves alone. Commits that plain git wrote do not: once no
-//! branch reaches them, `git gc` takes them, though the operation log still names them. Each becomes
-//! a parent of a small commit of ours under `refs/tatami/keep`; those form a chain.
+//! branch reaches them, `git gc` takes them, though the operation log still names them. Each is
+//! made a parent of a small commit of ours under `refs/tatami/keep`; those form a chain.
 
 use std::path::Path;
 

@@ -331,6 +331,7 @@ pub fn consolidate(dir: &Path) -> Result<usize> {
         let Some(tier) = full else { return Ok(removed) };
         own.retain(|pack| pack.tier == tier);
         merge(dir, &own, tier + 1)?;
+        forget_multi_pack_index(dir)?;
         own.iter().for_each(|pack| remove_pack(dir, &pack.name));
         removed += own.len() - 1;
     }
@@ -457,6 +458,20 @@ fn parse_index(data: &[u8]) -> Option<Vec<Row>> {
             })
         })
         .collect()
+}
+
+/// Git's index over several packs would still name those that go, and readers that trust it would
+/// miss their objects. It is a cache; git drops it too when it takes packs away.
+fn forget_multi_pack_index(dir: &Path) -> Result<()> {
+    for name in ["multi-pack-index", "multi-pack-index.d/multi-pack-index-chain"] {
+        match fs::remove_file(dir.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::caused("removing git's multi-pack-index", &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The index goes first: a reader that still sees it must find its pack.

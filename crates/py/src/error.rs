@@ -32,6 +32,7 @@ impl From<CoreFailure> for Failure {
             Code::NoSpace => "no_space",
             Code::Permission => "permission",
             Code::Io => "io",
+            Code::SyncFailed => "sync_failed",
         };
         Self {
             code,

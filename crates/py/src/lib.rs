@@ -23,6 +23,6 @@ mod _core {
     };
     #[pymodule_export]
     use super::worktree::{
-        CheckedOut, Scan, ScannedFile, add_worktrees, export, scan, update_index, write_refs,
+        CheckedOut, Scan, ScannedFile, add_worktrees, export, move_refs, scan, update_index,
     };
 }

@@ -70,8 +70,12 @@ pub fn export(
 }
 
 #[pyfunction]
-pub fn write_refs(py: Python<'_>, git_dir: PathBuf, refs: Vec<(String, String)>) -> PyResult<()> {
-    run(py, || Ok(files::write_refs(&git_dir, &refs)?))
+pub fn move_refs(
+    py: Python<'_>,
+    git_dir: PathBuf,
+    refs: Vec<(String, String, Option<String>)>,
+) -> PyResult<Vec<String>> {
+    run(py, || Ok(files::move_refs(&git_dir, &refs)?))
 }
 
 /// One path whose working-copy state differs from the commit.

@@ -9,7 +9,7 @@ use crate::checkout::{Checkout, Target};
 use crate::index_file::{cache_tree, serialize};
 use crate::listing::Listing;
 use crate::parallel::each;
-use crate::registration::{Registration, Registrations};
+use crate::registration::{Branches, Registration, Registrations};
 use crate::source::{Source, resolve};
 use crate::{Error, Result};
 
@@ -33,7 +33,8 @@ pub struct CheckedOut {
     pub path: PathBuf,
     pub files: usize,
     pub bytes: u64,
-    /// Paths left for `git checkout-index -f -u`: git writes other bytes than their blobs hold.
+    /// Paths left for `git checkout-index -f -u`: git writes other bytes than their blobs hold, or
+    /// has to fetch the blobs (in a partial clone).
     pub skipped: Vec<String>,
 }
 
@@ -58,15 +59,18 @@ pub fn add_worktrees(
     let listing = Listing::read(&source, source.tree_of(commit)?)?;
     let conversions = conversions(&source, &listing)?;
     let mut made = Registrations::default();
+    let mut branches = Branches::checked_out(&git_dir);
     for spec in specs {
-        made.0
-            .push(Registration::begin(&git_dir, spec, lock_reason, &listing)?);
+        branches.claim(&spec.branch, &spec.path)?;
+        let registration = Registration::begin(&git_dir, spec, lock_reason, &listing)?;
+        made.0.push(registration);
     }
     let begun: Result<Vec<_>> = made.0.iter().map(Registration::begun_s).collect();
     let mut checkout = Checkout {
         source: &source,
         listing: &listing,
         conversions,
+        partial: source.is_partial(),
         skipped: vec![false; listing.entries.len()],
         time_s: begun?.into_iter().min().map(|time| time - AGE_S),
     };

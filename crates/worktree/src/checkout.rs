@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use gix::index::entry::Stat as Stamp;
 use gix::objs::tree::EntryKind;
+use gix::{ObjectId, Repository};
 use rustix::fs::{self, Timespec, Timestamps};
 use rustix::io::Errno;
 
@@ -34,6 +35,8 @@ pub struct Checkout<'a> {
     pub listing: &'a Listing,
     /// Per entry, or empty when git changes no bytes anywhere.
     pub conversions: Vec<Conversion>,
+    /// Leave out blobs that are not there, for git to fetch, instead of failing.
+    pub partial: bool,
     /// Entries not to write.
     pub skipped: Vec<bool>,
     /// The modification time all files get (None: the time they are written).
@@ -142,18 +145,15 @@ impl Checkout<'_> {
                 if first >= blobs.len() {
                     break;
                 }
-                for number in first..blobs.len().min(first + READ_STEP) {
+                for (number, slot) in blobs.iter().enumerate().skip(first).take(READ_STEP) {
                     let entry = &self.listing.entries[number];
                     if entry.kind == EntryKind::Commit || self.skipped[number] {
                         continue;
                     }
-                    let object = repository.find_object(entry.id);
-                    let mut object = object.map_err(|error| object_error(&entry.id, &error))?;
-                    if object.kind != gix::objs::Kind::Blob {
-                        return Err(Error::Corrupt(format!("object {} is not a blob", entry.id)));
+                    if let Some(blob) = self.read_blob(&repository, entry.id)? {
+                        bytes.fetch_add(blob.len() as u64, Ordering::Relaxed);
+                        let _ = slot.set(blob);
                     }
-                    bytes.fetch_add(object.data.len() as u64, Ordering::Relaxed);
-                    let _ = blobs[number].set(std::mem::take(&mut object.data));
                 }
             }
             Ok(())
@@ -161,18 +161,35 @@ impl Checkout<'_> {
         Ok(next.into_inner().min(blobs.len()))
     }
 
+    /// Reads one blob; None where git has to fetch it first.
+    fn read_blob(&self, repository: &Repository, id: ObjectId) -> Result<Option<Vec<u8>>> {
+        match repository.find_object(id) {
+            Ok(mut object) if object.kind == gix::objs::Kind::Blob => {
+                Ok(Some(std::mem::take(&mut object.data)))
+            }
+            Ok(_) => Err(Error::Corrupt(format!("object {id} is not a blob"))),
+            Err(error) => match object_error(&id, &error) {
+                Error::NotFound(_) if self.partial => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     /// Leaves to git what it would write differently; returns the bytes that are left to write.
     fn decide(&mut self, portion: Range<usize>, blobs: &[OnceLock<Vec<u8>>]) -> u64 {
         let mut bytes = 0;
         for number in portion {
-            let Some(blob) = blobs[number].get() else {
-                continue;
-            };
-            let file = self.listing.entries[number].kind != EntryKind::Link;
-            let conversion = self.conversions.get(number).filter(|_| file);
-            match conversion.is_some_and(|conversion| conversion.changes_blob(blob)) {
-                true => self.skipped[number] = true,
-                false => bytes += blob.len() as u64,
+            let kind = self.listing.entries[number].kind;
+            let conversion = self
+                .conversions
+                .get(number)
+                .filter(|_| kind != EntryKind::Link);
+            match blobs[number].get() {
+                Some(blob) if !conversion.is_some_and(|c| c.changes_blob(blob)) => {
+                    bytes += blob.len() as u64;
+                }
+                None if kind == EntryKind::Commit => {}
+                _ => self.skipped[number] = true,
             }
         }
         bytes

@@ -19,6 +19,7 @@ pub fn export(git_dir: &Path, tree: &str, directory: &Path) -> Result<usize> {
         source: &source,
         listing: &listing,
         conversions: Vec::new(),
+        partial: false,
         skipped: vec![false; listing.entries.len()],
         time_s: None,
     };

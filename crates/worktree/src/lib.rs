@@ -16,6 +16,7 @@ mod index_file;
 mod listing;
 mod parallel;
 pub mod path;
+mod ref_lock;
 mod refs;
 mod registration;
 mod scan;
@@ -26,7 +27,7 @@ mod workspace;
 pub use add::{CheckedOut, WorktreeSpec, add_worktrees};
 pub use error::Error;
 pub use export::export;
-pub use refs::write_refs;
+pub use refs::{move_refs, write_refs};
 pub use scan::{Scan, ScannedFile, scan};
 pub use update::update_index;
 

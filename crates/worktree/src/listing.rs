@@ -114,7 +114,7 @@ impl Reader<'_> {
         for entry in TreeRefIter::from_bytes(&object.data, gix::hash::Kind::Sha1) {
             let entry = entry.map_err(|_| Error::Corrupt(format!("tree {id} is malformed")))?;
             let length = self.prefix.len();
-            self.enter(entry.filename)?;
+            self.enter(entry.filename, entry.mode.is_link())?;
             let (start, child) = (self.listing.paths.len(), entry.oid.to_owned());
             self.listing.paths.extend_from_slice(&self.prefix);
             let place = (position(start)?, position(self.prefix.len())?);
@@ -147,21 +147,20 @@ impl Reader<'_> {
         Ok((self.listing.entries.len() - first, children))
     }
 
-    fn enter(&mut self, name: &[u8]) -> Result<()> {
-        let refuse = |why: &str, prefix: &[u8]| {
-            let path = [prefix, name].join(&b'/');
-            let path = path
-                .strip_prefix(b"/")
-                .unwrap_or(&path)
-                .escape_ascii()
-                .to_string();
-            Err(Error::BadPath(format!("the path \"{path}\" {why}")))
-        };
-        if let Err(why) = path::check_component(name) {
-            return refuse(why, &self.prefix);
+    /// Extends the prefix by a name that the policy allows.
+    fn enter(&mut self, name: &[u8], link: bool) -> Result<()> {
+        let mut checked = path::check_component(name);
+        if link {
+            checked = checked.and_then(|()| path::check_link(name));
         }
-        if self.prefix.len() + 1 + name.len() > path::PATH_BYTES_MAX + 1 {
-            return refuse("is longer than 4096 bytes", &self.prefix);
+        let slash = usize::from(!self.prefix.is_empty());
+        if self.prefix.len() + slash + name.len() > path::PATH_BYTES_MAX {
+            checked = Err("is longer than 4096 bytes");
+        }
+        if let Err(why) = checked {
+            let path = [&self.prefix[..], &b"/"[..slash], name].concat();
+            let path = path.escape_ascii();
+            return Err(Error::BadPath(format!("the path \"{path}\" {why}")));
         }
         if !self.prefix.is_empty() {
             self.prefix.push(b'/');

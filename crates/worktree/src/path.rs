@@ -62,6 +62,23 @@ pub fn check_component(name: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Checks the name of a symbolic link: git reads `.gitmodules` wherever the link leads.
+pub fn check_link(name: &[u8]) -> Result<(), &'static str> {
+    let text = std::str::from_utf8(name).map_err(|_| "is not valid UTF-8")?;
+    let short = [("gitmod~", '1'..='4'), ("gi7eba~", '1'..='9')]
+        .into_iter()
+        .any(|(stem, digits)| {
+            let rest = strip_prefix_folded(text, stem);
+            rest.is_some_and(|rest| {
+                rest.starts_with(|c| digits.contains(&c)) && is_ignored(&rest[1..])
+            })
+        });
+    match short || strip_prefix_folded(text, ".gitmodules").is_some_and(is_ignored) {
+        true => Err("may not be a symbolic link"),
+        false => Ok(()),
+    }
+}
+
 fn check_char(c: char) -> Result<(), &'static str> {
     if c == '/' {
         return Err("has a component with a slash");
@@ -99,6 +116,11 @@ fn means(name: &str, dotted: &str, short: &str) -> bool {
             _ => return false,
         },
     };
+    is_ignored(rest)
+}
+
+/// Whether Windows drops this end of a name: dots and spaces, then the name of a stream.
+fn is_ignored(rest: &str) -> bool {
     let rest = rest.trim_start_matches(['.', ' ']);
     rest.is_empty() || rest.starts_with(':')
 }
@@ -111,7 +133,7 @@ fn strip_prefix_folded<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, check_component};
+    use super::{check, check_component, check_link};
 
     #[test]
     fn every_row_of_the_corpus_has_its_verdict() {
@@ -137,6 +159,26 @@ mod tests {
             b".g\xffit",
         ] {
             assert_eq!(Err("is not valid UTF-8"), check_component(name));
+        }
+    }
+
+    #[test]
+    fn gitmodules_is_a_file_but_no_link() {
+        for name in [
+            ".gitmodules",
+            ".GITMODULES",
+            ".gitmodules. ",
+            "gitmod~1",
+            "GI7EBA~9:x",
+        ] {
+            assert_eq!(
+                Err("may not be a symbolic link"),
+                check_link(name.as_bytes())
+            );
+            assert_eq!(Ok(()), check(name));
+        }
+        for name in [".gitmodules2", "gitmod~5", "gi7eba~", ".gitignore"] {
+            assert_eq!(Ok(()), check_link(name.as_bytes()));
         }
     }
 

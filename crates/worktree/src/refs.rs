@@ -1,32 +1,39 @@
 //! Loose refs, written as git writes them: `<ref>.lock`, then a rename.
 
-use std::fs::{self, File, OpenOptions};
+use std::cell::OnceCell;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
-use rustix::io::Errno;
 
+use crate::ref_lock::RefLock;
 use crate::source::parse_id;
 use crate::{Error, Result};
 
-/// How long a ref that somebody else has locked is waited for (git's `core.filesRefLockTimeout`).
-const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
-const LOCK_RETRY: Duration = Duration::from_millis(5);
 /// Who the reflog names.
 const REFLOG_IDENTITY: &str = "Tatami <tatami@localhost>";
 
 /// Writes loose refs (full name, commit id), one after the other, each atomically, with a line in
 /// its reflog; a new branch gets a reflog where the repository keeps any. Not durable by itself:
-/// after a power cut a ref may be as it was before, or empty until it is written again.
+/// after a power cut a ref may be as it was before.
 ///
 /// Errors: `BadInput` for a name git would refuse, a symbolic ref, or a name in the way of
 /// another ref; `Busy` when somebody else holds a ref's lock; refs before the failing one stay
 /// written.
 pub fn write_refs(git_dir: &Path, refs: &[(String, String)]) -> Result<()> {
+    let moves = refs
+        .iter()
+        .map(|(name, id)| (name.clone(), id.clone(), None));
+    move_refs(git_dir, &moves.collect::<Vec<_>>()).map(drop)
+}
+
+/// As [`write_refs`], where each ref is moved only from the commit given with it (the third item;
+/// None: from anywhere). A ref that does not exist is made. Returns the names of those that were
+/// somewhere else and stay there: whoever moved them meant it.
+pub fn move_refs(git_dir: &Path, refs: &[(String, String, Option<String>)]) -> Result<Vec<String>> {
     if git_dir.join("reftable").is_dir() {
         return Err(Error::Unsupported(format!(
             "the repository {} keeps its refs in reftables",
@@ -34,14 +41,19 @@ pub fn write_refs(git_dir: &Path, refs: &[(String, String)]) -> Result<()> {
         )));
     }
     let mut parsed = Vec::with_capacity(refs.len());
-    for (name, id) in refs {
+    for (name, id, from) in refs {
         check_name(name)?;
-        parsed.push((name, parse_id(id)?));
+        let from = from.as_deref().map(parse_id).transpose()?;
+        parsed.push((name, parse_id(id)?, from));
     }
-    let packed = Packed::read(git_dir)?;
-    parsed
-        .into_iter()
-        .try_for_each(|(name, id)| Loose { git_dir, name, id }.write(&packed))
+    let packed = Packed::default();
+    let mut elsewhere = Vec::new();
+    for (name, id, from) in parsed {
+        if !(Loose { git_dir, name, id }.write(&packed, from)?) {
+            elsewhere.push(name.clone());
+        }
+    }
+    Ok(elsewhere)
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -59,23 +71,25 @@ fn check_name(name: &str) -> Result<()> {
     }
 }
 
-/// The repository's `packed-refs` file.
-struct Packed(Vec<u8>);
+/// The repository's `packed-refs` file, read once a ref is not loose.
+#[derive(Default)]
+struct Packed(OnceCell<Vec<u8>>);
 
 impl Packed {
-    fn read(git_dir: &Path) -> Result<Self> {
-        match fs::read(git_dir.join("packed-refs")) {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self(Vec::new())),
-            Err(error) => Err(Error::io("read packed-refs", error)),
+    fn read(&self, git_dir: &Path) -> Result<()> {
+        if self.0.get().is_none() {
+            let bytes = match fs::read(git_dir.join("packed-refs")) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+                read => read.map_err(|error| Error::io("read packed-refs", error))?,
+            };
+            let _ = self.0.set(bytes);
         }
+        Ok(())
     }
 
     fn names(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let lines = self
-            .0
-            .lines()
-            .filter(|line| !matches!(line.first(), Some(b'#' | b'^')));
+        let lines = self.0.get().map_or(&[][..], Vec::as_slice).lines();
+        let lines = lines.filter(|line| !matches!(line.first(), Some(b'#' | b'^')));
         lines.filter_map(|line| line.split_once_str(" ").map(|(id, name)| (name, id)))
     }
 
@@ -104,27 +118,32 @@ struct Loose<'a> {
 }
 
 impl Loose<'_> {
-    fn write(&self, packed: &Packed) -> Result<()> {
+    /// Returns whether the ref is at the commit now.
+    fn write(&self, packed: &Packed, from: Option<ObjectId>) -> Result<bool> {
         let path = self.git_dir.join(self.name);
-        let lock = Lock::take(&path, self.name)?;
-        let old = match self.read(&path)? {
-            Some(old) => Some(old),
-            None => {
-                let old = packed.get(self.name);
-                if old.is_none()
-                    && let Some(other) = packed.in_the_way(self.name)
-                {
-                    return Err(self.obstructed(&other));
-                }
-                old
+        let lock = RefLock::take(&path, self.name, format!("{}\n", self.id).as_bytes())?;
+        let loose = self.read(&path)?;
+        let mut old = loose;
+        if old.is_none() {
+            packed.read(self.git_dir)?;
+            old = packed.get(self.name);
+            if let (None, Some(other)) = (old, packed.in_the_way(self.name)) {
+                return Err(self.obstructed(&other));
             }
-        };
-        let line = format!("{}\n", self.id);
-        (&lock.file)
-            .write_all(line.as_bytes())
-            .map_err(|error| self.error(error))?;
+        }
+        if let (Some(old), Some(from)) = (old, from)
+            && old != from
+        {
+            return Ok(old == self.id);
+        }
+        if loose.is_none() {
+            // File systems write a renamed file out first where it replaces another. Where it does
+            // not, a power cut can leave it empty, and git then refuses the whole repository.
+            lock.sync().map_err(|error| self.error(error))?;
+        }
         self.log(old)?;
-        lock.rename_to(&path).map_err(|error| self.error(error))
+        lock.commit().map_err(|error| self.error(error))?;
+        Ok(true)
     }
 
     /// The id in the loose file; None where there is none.
@@ -197,66 +216,4 @@ fn remove_empty_directories(path: &Path) {
         }
     }
     let _ = fs::remove_dir(path);
-}
-
-/// A ref's lock file, removed when it was not renamed.
-struct Lock {
-    path: PathBuf,
-    file: File,
-    renamed: bool,
-}
-
-impl Lock {
-    fn take(target: &Path, name: &str) -> Result<Self> {
-        let mut path = target.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        let deadline = Instant::now() + LOCK_TIMEOUT;
-        loop {
-            let error = match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => {
-                    return Ok(Self {
-                        path,
-                        file,
-                        renamed: false,
-                    });
-                }
-                Err(error) => error,
-            };
-            match Errno::from_io_error(&error) {
-                Some(Errno::NOENT) if make_parent(&path).is_ok() => {}
-                Some(Errno::EXIST) if Instant::now() < deadline => thread::sleep(LOCK_RETRY),
-                Some(Errno::EXIST) => {
-                    let path = path.display();
-                    return Err(Error::Busy(format!(
-                        "{name} is locked by another process: {path}"
-                    )));
-                }
-                Some(Errno::NOTDIR) => {
-                    return Err(Error::BadInput(format!(
-                        "could not write {name}: a ref with a part of that name is in its way"
-                    )));
-                }
-                _ => return Err(Error::io(format!("lock {name}"), error)),
-            }
-        }
-    }
-
-    fn rename_to(mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
-        self.renamed = true;
-        Ok(())
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if !self.renamed {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn make_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)
 }

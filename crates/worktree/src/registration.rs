@@ -1,5 +1,6 @@
 //! What git keeps about a linked worktree: `<git dir>/worktrees/<name>` and the `.git` file.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +12,35 @@ use crate::dir::Dir;
 use crate::export::open_empty;
 use crate::listing::Listing;
 use crate::{Error, Result, path};
+
+/// Which worktree has which branch checked out; git wants at most one for each.
+pub struct Branches(HashMap<String, PathBuf>);
+
+impl Branches {
+    pub fn checked_out(git_dir: &Path) -> Self {
+        let linked = fs::read_dir(git_dir.join("worktrees"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let all = std::iter::once(git_dir.to_owned()).chain(linked.map(|entry| entry.path()));
+        let branches = all.filter_map(|directory| {
+            let head = fs::read_to_string(directory.join("HEAD")).ok()?;
+            Some((head.strip_prefix("ref:")?.trim().to_owned(), directory))
+        });
+        Self(branches.collect())
+    }
+
+    /// Notes that the worktree at `path` is to have this branch.
+    pub fn claim(&mut self, branch: &str, path: &Path) -> Result<()> {
+        match self.0.insert(branch.to_owned(), path.to_owned()) {
+            None => Ok(()),
+            Some(other) => Err(Error::BadInput(format!(
+                "{branch} is already checked out by {}",
+                other.display()
+            ))),
+        }
+    }
+}
 
 /// Worktrees being made, dropped last one first: the first may have made the others' parent.
 #[derive(Default)]
@@ -44,7 +74,7 @@ impl<'a> Registration<'a> {
         reason: &str,
         listing: &'a Listing,
     ) -> Result<Self> {
-        check_spec(git_dir, spec)?;
+        check_spec(spec)?;
         let (directories, root) = make_directory(&spec.path)?;
         let undo = |error| {
             directories
@@ -143,7 +173,7 @@ impl Drop for Registration<'_> {
     }
 }
 
-fn check_spec(git_dir: &Path, spec: &WorktreeSpec) -> Result<()> {
+fn check_spec(spec: &WorktreeSpec) -> Result<()> {
     let bad = |message: String| Err(Error::BadInput(message));
     let WorktreeSpec { name, path, branch } = spec;
     if let Err(why) = path::check_component(name.as_bytes()) {
@@ -158,27 +188,7 @@ fn check_spec(git_dir: &Path, spec: &WorktreeSpec) -> Result<()> {
     if !valid || !branch.starts_with("refs/heads/") {
         return bad(format!("{branch:?} is not the full name of a branch"));
     }
-    match checked_out(git_dir, branch) {
-        Some(other) => bad(format!(
-            "{branch} is already checked out by {}",
-            other.display()
-        )),
-        None => Ok(()),
-    }
-}
-
-/// The git directory whose HEAD is at `branch`.
-fn checked_out(git_dir: &Path, branch: &str) -> Option<PathBuf> {
-    let linked = fs::read_dir(git_dir.join("worktrees"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut all = std::iter::once(git_dir.to_owned()).chain(linked.map(|entry| entry.path()));
-    all.find(|directory| {
-        let head = fs::read_to_string(directory.join("HEAD")).unwrap_or_default();
-        head.strip_prefix("ref:")
-            .is_some_and(|target| target.trim() == branch)
-    })
+    Ok(())
 }
 
 /// Makes the directory (or takes an empty one) and its missing parents; returns what it made.

@@ -50,6 +50,19 @@ impl Source {
         self.repository.to_thread_local()
     }
 
+    /// Whether git may fetch missing objects when it needs them (a partial clone).
+    pub fn is_partial(&self) -> bool {
+        let repository = self.local();
+        let config = repository.config_snapshot();
+        let mut remotes = config
+            .plumbing()
+            .sections_by_name("remote")
+            .into_iter()
+            .flatten();
+        config.string("extensions.partialClone").is_some()
+            || remotes.any(|remote| remote.contains_value_name("promisor"))
+    }
+
     /// The tree of a commit, or `id` itself when it already is a tree's.
     pub fn tree_of(&self, id: &str) -> Result<ObjectId> {
         let repository = self.local();

@@ -53,10 +53,16 @@ pub fn update_index(
     files.verify_racy(&mut index, &changes)?;
     invalidate(&mut index, &changes);
     remove(&mut index, &changes);
+    // New entries go in last: one pushed behind the sorted ones would hide others from lookups.
+    let mut added = Vec::new();
     for (path, (mode, id)) in &changes {
-        if *mode != 0 {
-            files.set(&mut index, path, *mode, *id)?;
+        if *mode != 0 && !files.set(&mut index, path, *mode, *id)? {
+            added.push((files.status(path, *mode, *id)?, *id, *mode, path));
         }
+    }
+    for (stat, id, mode, path) in added {
+        let mode = Mode::from_bits_truncate(mode);
+        index.dangerously_push_entry(stat, id, Flags::empty(), mode, path.as_bstr());
     }
     index.sort_entries();
     replace(&workspace.admin, &index)?;
@@ -109,23 +115,19 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Sets one entry, which may be new.
-    fn set(&mut self, index: &mut State, path: &[u8], mode: u32, id: ObjectId) -> Result<()> {
+    /// Sets an entry; false where the index has none at this path.
+    fn set(&mut self, index: &mut State, path: &[u8], mode: u32, id: ObjectId) -> Result<bool> {
+        let found = index.entry_mut_by_path_and_stage(path.into(), Stage::Unconflicted);
+        let Some(entry) = found else { return Ok(false) };
         let stat = self.status(path, mode, id)?;
-        let mode = Mode::from_bits_truncate(mode);
-        match index.entry_mut_by_path_and_stage(path.into(), Stage::Unconflicted) {
-            Some(entry) => {
-                // A file that a sparse checkout left out is still left out.
-                let absent = entry.flags.contains(Flags::SKIP_WORKTREE) && stat == Stamp::default();
-                if !absent {
-                    entry.flags.remove(Flags::SKIP_WORKTREE | Flags::EXTENDED);
-                }
-                entry.flags.remove(Flags::INTENT_TO_ADD);
-                (entry.stat, entry.id, entry.mode) = (stat, id, mode);
-            }
-            None => index.dangerously_push_entry(stat, id, Flags::empty(), mode, path.into()),
+        // A file that a sparse checkout left out is still left out.
+        let absent = entry.flags.contains(Flags::SKIP_WORKTREE) && stat == Stamp::default();
+        if !absent {
+            entry.flags.remove(Flags::SKIP_WORKTREE | Flags::EXTENDED);
         }
-        Ok(())
+        entry.flags.remove(Flags::INTENT_TO_ADD);
+        (entry.stat, entry.id, entry.mode) = (stat, id, Mode::from_bits_truncate(mode));
+        Ok(true)
     }
 
     /// The status of a file that holds exactly this blob; otherwise the empty one, which makes git

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use common::{Repo, git};
-use tatami_worktree::{Error, write_refs};
+use tatami_worktree::{Error, move_refs, write_refs};
 
 fn write(repo: &Repo, name: &str, id: &str) -> Result<(), Error> {
     write_refs(&repo.git_dir, &[(name.into(), id.into())])
@@ -129,4 +129,87 @@ fn symbolic_refs_bad_names_and_bad_ids_are_refused() {
         "refs/heads/main",
         git(&repo.path, &["symbolic-ref", "refs/heads/s"])
     );
+}
+
+/// A lock as a process of ours leaves it that is killed while it holds it.
+fn abandon(repo: &Repo, process: u32) -> std::path::PathBuf {
+    let folder = repo.git_dir.join("refs/heads");
+    let own = folder.join(format!(".x.{process}.{process}.lock"));
+    fs::write(&own, "1").unwrap();
+    fs::hard_link(&own, folder.join("x.lock")).unwrap();
+    own
+}
+
+#[test]
+fn a_lock_that_a_killed_process_of_ours_left_is_taken_over() {
+    let (repo, first, _) = two_commits();
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    let own = abandon(&repo, child.id());
+    write(&repo, "refs/heads/x", &first).unwrap();
+    assert_eq!(first, git(&repo.path, &["rev-parse", "x"]));
+    assert!(!own.exists());
+}
+
+#[test]
+fn a_lock_of_a_living_process_is_left_alone() {
+    let (repo, first, _) = two_commits();
+    let own = abandon(&repo, std::process::id());
+    assert!(matches!(
+        write(&repo, "refs/heads/x", &first),
+        Err(Error::Busy(_))
+    ));
+    assert!(own.exists());
+}
+
+#[test]
+fn nothing_but_the_ref_is_left() {
+    let (repo, first, second) = two_commits();
+    for id in [&first, &second] {
+        write(&repo, "refs/heads/agent/x", id).unwrap();
+    }
+    assert_eq!(
+        1,
+        fs::read_dir(repo.git_dir.join("refs/heads/agent"))
+            .unwrap()
+            .count()
+    );
+}
+
+#[test]
+fn a_ref_is_moved_only_from_where_it_is_thought_to_be() {
+    let (repo, first, second) = two_commits();
+    let moved = |from: Option<&String>, to: &String| {
+        let name = "refs/heads/x".to_owned();
+        move_refs(&repo.git_dir, &[(name, to.clone(), from.cloned())])
+            .unwrap()
+            .len()
+    };
+    assert_eq!(0, moved(Some(&second), &first));
+    assert_eq!(1, moved(Some(&second), &repo.commit()));
+    assert_eq!(first, git(&repo.path, &["rev-parse", "x"]));
+    assert_eq!(0, moved(Some(&first), &second));
+    assert_eq!(0, moved(Some(&first), &second));
+    assert_eq!(second, git(&repo.path, &["rev-parse", "x"]));
+}
+
+#[test]
+fn many_writers_of_one_ref_take_turns() {
+    let (repo, first, second) = two_commits();
+    std::thread::scope(|scope| {
+        for id in [&first, &second, &first, &second] {
+            let repo = &repo;
+            scope.spawn(move || {
+                for _ in 0..25 {
+                    match write(repo, "refs/heads/x", id) {
+                        Ok(()) | Err(Error::Busy(_)) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    let found = git(&repo.path, &["rev-parse", "x"]);
+    assert!(found == first || found == second);
+    assert!(!repo.git_dir.join("refs/heads/x.lock").exists());
 }

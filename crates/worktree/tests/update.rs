@@ -85,6 +85,19 @@ fn status_is_clean_after_a_commit_and_the_lock_is_gone() {
     );
 }
 
+/// A new entry was pushed behind the sorted ones, and a lookup after it missed an entry that was
+/// there: the index then had the path twice.
+#[test]
+fn an_entry_behind_a_new_one_is_replaced() {
+    let tree = Tree::with(&FILES);
+    put(&tree.path, "new", b"new\n");
+    put(&tree.path, "x", b"changed\n");
+    put(&tree.path, "z/z", b"changed\n");
+    tree.commit();
+    assert_eq!("", status(&tree.path));
+    assert_eq!("a\nd/e/f\nd/g\nnew\nx\nz/z", git(&tree.path, &["ls-files"]));
+}
+
 #[test]
 fn the_cached_tree_ids_of_untouched_directories_stay() {
     let tree = Tree::with(&FILES);

@@ -5,16 +5,38 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from tatami.client import swarm as blocking
+from tatami.client.connection import Connection
 from tatami.client.swarm import FileContent
 from tatami.client.values import CommitResult, Json, LandingResult
+from tatami.client.workspaces import Removal
+from tatami.store.locate import Place
+from tatami.workspaces.worktree import Workspace
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 THREADS_MAX = 256
 """Agents that can have a request under way at the same time in one process."""
+
+
+class _Threads:
+    """Runs blocking calls beside the event loop."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS_MAX, "tatami-client")
+
+    async def run(
+        self, call: Callable[Parameters, Result], *args: Parameters.args, **kw: Parameters.kwargs
+    ) -> Result:
+        """Runs one call and returns what it returns."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(call, *args, **kw))
+
+    def close(self) -> None:
+        """Takes no further calls; those under way end by themselves."""
+        self._pool.shutdown(wait=False)
 
 
 class AsyncSwarm:
@@ -23,17 +45,17 @@ class AsyncSwarm:
     def __init__(self, path: str, init: bool = False) -> None:
         self._path = path
         self._init = init
-        self._pool = ThreadPoolExecutor(THREADS_MAX, "tatami-client")
+        self._threads = _Threads()
         self._lock = asyncio.Lock()
-        self._open: list[blocking.Swarm] = []
+        self._open: list[blocking.Swarm | Connection] = []
 
     @classmethod
     def open(cls, path: str = ".", init: bool = False) -> "AsyncSwarm":
         """Opens the repository around `path` when entered; starts or joins the hub."""
         return cls(path, init)
 
-    async def __aenter__(self) -> "AsyncSwarm":
-        self._swarm = await self._run(blocking.Swarm.open, self._path, self._init)
+    async def __aenter__(self) -> Self:
+        self._swarm = await self._threads.run(blocking.Swarm.open, self._path, self._init)
         self._open.append(self._swarm)
         return self
 
@@ -43,9 +65,9 @@ class AsyncSwarm:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for swarm in self._open:
-            swarm.close()
-        self._pool.shutdown(wait=False)
+        for connection in self._open:
+            connection.close()
+        self._threads.close()
 
     async def agents(
         self, names: Sequence[str], base: str | None = None, workspace: bool = True
@@ -59,6 +81,14 @@ class AsyncSwarm:
     ) -> "AsyncAgent":
         """As `agents`, for one."""
         return (await self.agents([name], base, workspace))[0]
+
+    async def workspaces(self) -> list[Json]:
+        """Every workspace, as `tatami workspace list --json` prints it."""
+        return await self._ask(self._swarm.workspaces)
+
+    async def remove_workspace(self, name: str, force: bool = False) -> Removal:
+        """Removes a workspace after everything in it is saved."""
+        return await self._ask(self._swarm.remove_workspace, name, force)
 
     async def status(self) -> Json:
         """Hub, agents, queue, trunk and warnings."""
@@ -98,44 +128,50 @@ class AsyncSwarm:
 
     async def events(self, after: int | None = None) -> AsyncIterator[Json]:
         """Yields every event after a cursor, for ever."""
-        stream = self._swarm.events(after)
-        while True:
-            yield await self._run(next, stream)
+        connection = Connection(self._swarm.place)
+        self._open.append(connection)
+        stream = connection.events(after)
+        try:
+            while True:
+                yield await self._threads.run(next, stream)
+        finally:
+            connection.close()
+            self._open.remove(connection)
 
     def _own(self, agent: blocking.Agent) -> "AsyncAgent":
         """Gives an agent its own connection, so that its requests do not wait for others'."""
         swarm = blocking.Swarm(self._swarm.place)
         self._open.append(swarm)
-        return AsyncAgent(blocking.Agent(swarm, agent.name, agent.workspace), self._run)
+        return AsyncAgent(blocking.Agent(swarm, agent.name, agent.workspace), self._threads)
 
     async def _ask(
         self, call: Callable[Parameters, Result], *args: Parameters.args, **kw: Parameters.kwargs
     ) -> Result:
         async with self._lock:
-            return await self._run(call, *args, **kw)
-
-    async def _run(
-        self, call: Callable[Parameters, Result], *args: Parameters.args, **kw: Parameters.kwargs
-    ) -> Result:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, partial(call, *args, **kw))
+            return await self._threads.run(call, *args, **kw)
 
 
 class AsyncAgent:
     """A named writer with a line of changes; its requests run one after another."""
 
-    def __init__(
-        self, agent: blocking.Agent, run: Callable[..., "asyncio.Future[object]"] | object
-    ) -> None:
+    def __init__(self, agent: blocking.Agent, threads: _Threads) -> None:
         self._agent = agent
-        self._run: Callable[..., object] = run  # type: ignore[assignment]
+        self._threads = threads
         self._lock = asyncio.Lock()
-        self.name = agent.name
-        self.workspace = agent.workspace
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self._agent.name
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """The agent's working copy; None for one that commits bytes only."""
+        return self._agent.workspace
 
     @property
     def path(self) -> str:
-        """The workspace's directory."""
+        """The workspace's directory; raises `UsageError` for an agent without one."""
         return self._agent.path
 
     async def commit(
@@ -145,33 +181,43 @@ class AsyncAgent:
         amend: bool = False,
         paths: Sequence[str] | None = None,
         expected: str | None = None,
+        *,
+        verify: bool = True,
     ) -> CommitResult:
         """Commits explicit contents, or a snapshot of the workspace; durable."""
-        async with self._lock:
-            return await self._run(  # type: ignore[no-any-return, misc]
-                self._agent.commit, message, changes, amend, paths, expected
-            )
+        return await self._ask(
+            self._agent.commit, message, changes, amend, paths, expected, verify=verify
+        )
 
     async def land(self, verify: str | None = None) -> "AsyncLanding":
         """Queues what this agent has not landed yet."""
-        async with self._lock:
-            landing = await self._run(self._agent.land, verify)  # type: ignore[misc]
-        return AsyncLanding(landing, self._run)
+        landing = await self._ask(self._agent.land, verify)
+        return AsyncLanding(self._agent.swarm.place, landing.entries, self._threads)
 
     async def reset(self, rev: str) -> None:
         """Moves the line (and a clean workspace) to `rev`."""
+        await self._ask(self._agent.reset, rev)
+
+    async def _ask(
+        self, call: Callable[Parameters, Result], *args: Parameters.args, **kw: Parameters.kwargs
+    ) -> Result:
         async with self._lock:
-            await self._run(self._agent.reset, rev)  # type: ignore[misc]
+            return await self._threads.run(call, *args, **kw)
 
 
 class AsyncLanding:
     """A place in the landing queue."""
 
-    def __init__(self, landing: blocking.Landing, run: Callable[..., object]) -> None:
-        self._landing = landing
-        self._run = run
-        self.entries = landing.entries
+    def __init__(self, place: Place, entries: list[int], threads: _Threads) -> None:
+        self._place = place
+        self._threads = threads
+        self.entries = entries
 
     async def result(self) -> LandingResult:
         """Waits until the entry has landed, was handed back, or was rejected."""
-        return await self._run(self._landing.result)  # type: ignore[no-any-return, misc]
+        return await self._threads.run(self._wait)
+
+    def _wait(self) -> LandingResult:
+        # On a connection of its own: the agent goes on committing meanwhile.
+        with blocking.Swarm(self._place) as swarm:
+            return blocking.Landing(swarm, self.entries).result()

@@ -3,6 +3,7 @@
 Only the standard library: the hot verbs import this file.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -14,7 +15,8 @@ from tatami.client.start import reach
 from tatami.net import local
 from tatami.protocol import frames
 from tatami.store.locate import Place
-from tatami.values.errors import BusyError, HubError, from_wire
+from tatami.values.errors import BusyError, HubError, UsageError, from_wire
+from tatami.values.limits import COMMIT_BYTES_MAX
 from tatami.version import VERSION
 
 Json = dict[str, Any]
@@ -41,6 +43,9 @@ class Connection:
     def close(self) -> None:
         """Closes the socket; the next request opens a new one."""
         if self._socket:
+            # Another thread may be reading: closing alone would leave it waiting for ever.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
 
@@ -58,6 +63,12 @@ class Connection:
     def ask(self, verb: str, fields: Json, body: Iterable[bytes] = ()) -> tuple[Json, memoryview]:
         """Sends a request and returns its result and the bytes behind it; raises `TatamiError`."""
         body = list(body)
+        if sum(map(len, body)) > COMMIT_BYTES_MAX:
+            raise UsageError(
+                f"more than {COMMIT_BYTES_MAX} bytes in one request",
+                code="commit_too_large",
+                fix="commit in parts",
+            )
         give_up = time.monotonic() + RESEND_SECONDS_MAX
         while True:
             try:
@@ -68,6 +79,10 @@ class Connection:
                     raise HubError(f"the hub went away: {error}", code="not_running") from None
                 if time.monotonic() > give_up:
                     raise BusyError(f"the hub does not answer: {error}", code="hub") from None
+                time.sleep(0.01)
+            except UnicodeEncodeError as error:
+                part = ascii(error.object[max(0, error.start - 20) : error.end])
+                raise UsageError(f"{part} is not Unicode text", code="bad_text") from None
             except BusyError as error:
                 if error.code != "stopping" or time.monotonic() > give_up:
                     raise
@@ -78,20 +93,38 @@ class Connection:
                 raise HubError(str(error), code="hub_version", fix="tatami stop") from None
 
     def events(self, after: int | None) -> Iterator[Json]:
-        """Yields events for ever; the socket is used up by it."""
-        yield from self._stream(after)
+        """Yields events for ever, over the death of hubs; the connection is used up by it.
 
-    def _stream(self, after: int | None) -> Iterator[Json]:
+        A hub that was stopped is waited for, not started: listening is not work.
+        """
+        give_up, cursor = 0.0, after
+        while True:
+            try:
+                for told, event in self._stream(cursor):
+                    give_up, cursor = 0.0, told
+                    if event:
+                        yield event
+            except (OSError, EOFError, HubError) as error:
+                self.close()
+                self._start = False
+                give_up = give_up or time.monotonic() + RESEND_SECONDS_MAX
+                if time.monotonic() > give_up:
+                    raise HubError(f"no hub any more: {error}", code="not_running") from None
+                time.sleep(0.1)
+
+    def _stream(self, after: int | None) -> Iterator[tuple[int, Json | None]]:
+        """Yields the cursor to go on from and its event; first the cursor alone."""
         connection = self._connected()
         self._n += 1
         header = {"verb": "subscribe", "n": self._n, "after": after}
         connection.sendall(frames.encode_json(header))
         first, _ = local.receive(connection)
-        self._result(json.loads(first))
+        yield self._result(json.loads(first))["after"], None
         connection.settimeout(None)
         while True:
-            header_bytes, _ = local.receive(connection)
-            yield json.loads(header_bytes)["event"]
+            received, _ = local.receive(connection)
+            event = json.loads(received)["event"]
+            yield event["cursor"], event
 
     def _ask_once(self, verb: str, fields: Json, body: list[bytes]) -> tuple[Json, memoryview]:
         connection = self._connected()
@@ -100,7 +133,8 @@ class Connection:
         while True:
             header, rest = local.receive(connection)
             answer = json.loads(header)
-            if answer["n"] == self._n:
+            # A hub that cannot read a request cannot know its number either.
+            if answer["n"] in {self._n, 0}:
                 return self._result(answer), memoryview(rest)
 
     def _connected(self) -> socket.socket:

@@ -1,8 +1,10 @@
 """Finds the hub of a repository and starts it where none runs. Only the standard library."""
 
+import fcntl
 import os
+import signal
 import socket
-import subprocess
+import struct
 import sys
 import time
 
@@ -12,6 +14,8 @@ from tatami.values.errors import BusyError, HubError, TatamiError
 
 START_SECONDS_MAX = 60.0
 """Recovery of a long operation log takes seconds; past this something is wrong."""
+SILENT_STARTS_MAX = 10
+"""Hubs in a row that may die without a word (killed, or out of memory) before that is an error."""
 ANSWER_SECONDS_MAX = 600.0
 """The longest a request may take; a landing is waited for by asking again."""
 
@@ -30,6 +34,7 @@ def reach(place: Place, start: bool = True) -> socket.socket:
     """As `connect`, for a place already found."""
     directory = os.path.join(place.state, "hub")
     deadline = time.monotonic() + START_SECONDS_MAX
+    silent = 0
     while True:
         try:
             return local.connect(directory, ANSWER_SECONDS_MAX)
@@ -49,6 +54,10 @@ def reach(place: Place, start: bool = True) -> socket.socket:
         said = launch(place)
         if said.startswith("error hub_running"):
             time.sleep(0.02)
+        elif not said and silent < SILENT_STARTS_MAX:
+            # It was killed before it could say a word.
+            silent += 1
+            time.sleep(0.05)
         elif said != "ready":
             kind, _, rest = said.partition(" ")[2].partition(" ")
             message, _, fix = rest.partition(" (fix: ")
@@ -59,8 +68,42 @@ def reach(place: Place, start: bool = True) -> socket.socket:
             )
 
 
+def terminate(place: Place) -> None:
+    """Asks the hub to end by a signal, whatever protocol it speaks; raises `HubError` if it can't.
+
+    The kernel says which process listens on the socket, so it is never somebody else.
+    """
+    with local.connect(os.path.join(place.state, "hub"), ANSWER_SECONDS_MAX) as hub:
+        option = getattr(socket, "SO_PEERCRED", None)
+        if option is None:
+            raise HubError("this system does not tell the hub's process", code="hub_version")
+        size = struct.calcsize("3i")
+        pid, _, _ = struct.unpack("3i", hub.getsockopt(socket.SOL_SOCKET, option, size))
+    os.kill(pid, signal.SIGTERM)
+
+
+def wait_until_stopped(place: Place) -> None:
+    """Returns when no hub holds the repository any more."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    # The hub's last deed is to give up its lock; its socket is gone long before.
+    lock = os.open(os.path.join(place.state, "hub", "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01)
+            else:
+                return
+    finally:
+        os.close(lock)
+    raise BusyError("the hub is still finishing", code="stopping", fix="tatami status")
+
+
 def launch(place: Place) -> str:
     """Starts a hub in its own session and returns what it said: "ready" or "error CODE ..."."""
+    import subprocess  # noqa: PLC0415 - a hub runs already, mostly, and importing takes 10 ms
+
     ours, theirs = os.pipe()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "JJ_"))}
     directory = os.path.join(place.state, "hub")
@@ -75,8 +118,10 @@ def launch(place: Place) -> str:
             fix=f"df -h {directory}; ls -ld {directory}",
         ) from None
     try:
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", "tatami.hub", place.root, str(theirs)],
+        # Through a shell that ends at once: the hub is nobody's child, and nobody has to wait.
+        hub = (sys.executable, "-P", "-m", "tatami.hub", place.root, str(theirs))
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", *hub],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -84,6 +129,7 @@ def launch(place: Place) -> str:
             env=environment,
             pass_fds=(theirs,),
             start_new_session=True,
+            check=False,
         )
     finally:
         os.close(theirs)

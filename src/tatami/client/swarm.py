@@ -4,8 +4,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
+from typing import Self
 
 from tatami.client import working
+from tatami.client import workspaces as spaces
 from tatami.client.connection import Connection
 from tatami.client.values import CommitResult, Json, LandingResult
 from tatami.store.initialise import initialise
@@ -14,8 +16,9 @@ from tatami.values.errors import UsageError
 from tatami.values.ids import agent_name
 from tatami.workspaces import worktree
 
-FileContent = bytes | tuple[int, bytes] | None
-"""New content of a path; (mode, content) for an executable or a symlink; None deletes it."""
+FileContent = bytes | tuple[int, bytes | str] | None
+"""New content of a path; (mode, content) for an executable or a symlink; (mode, object id) for what
+is in the repository already, as a submodule's commit always is named; None deletes it."""
 REGULAR = 0o100644
 
 
@@ -36,7 +39,7 @@ class Swarm:
         swarm.status()
         return swarm
 
-    def __enter__(self) -> "Swarm":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -59,13 +62,26 @@ class Swarm:
         With `workspace` each gets a git worktree; all missing ones are written side by side.
         """
         fields = {"names": [agent_name(n) for n in names], "base": base, "existing": True}
+        if workspace:
+            spaces.require_possible(self.place, names)
         result, _ = self._connection.command("agents", fields)
-        spaces = working.ensure(self.place, result["agents"]) if workspace else {}
-        return [Agent(self, name, spaces.get(name)) for name in names]
+        found = spaces.ensure(self.place, result["agents"]) if workspace else {}
+        return [Agent(self, name, found.get(name)) for name in names]
 
     def agent(self, name: str, base: str | None = None, workspace: bool = True) -> "Agent":
         """As `agents`, for one."""
         return self.agents([name], base, workspace)[0]
+
+    def workspaces(self) -> list[Json]:
+        """Every workspace, as `tatami workspace list --json` prints it."""
+        return spaces.describe(self.place, self.status()["agents"])
+
+    def remove_workspace(self, name: str, force: bool = False) -> spaces.Removal:
+        """Removes a workspace after everything in it is saved; a landed agent is forgotten too.
+
+        force: changes that the agent's line cannot take are saved under a ref of their own.
+        """
+        return spaces.remove(self.place, self.command, name, force)
 
     def status(self) -> Json:
         """Hub, agents, queue, trunk and warnings, as `tatami status --json` prints them."""
@@ -109,6 +125,11 @@ class Swarm:
         """The landing queue; with `done` also what has landed."""
         entries: list[Json] = self._connection.ask("queue", {"done": done})[0]["entries"]
         return entries
+
+    def finished(self, entries: Sequence[int]) -> list[Json]:
+        """Waits until these entries have landed, were handed back or rejected; returns them."""
+        rows: list[Json] = self._connection.ask("queue", {"wait": list(entries)})[0]["entries"]
+        return rows
 
     def queue_action(self, action: str, entries: Sequence[int] = ()) -> Json:
         """Retries or rejects entries, or pauses or resumes the queue."""
@@ -162,8 +183,7 @@ class Landing:
 
     def results(self) -> list[LandingResult]:
         """Waits until every entry has landed, was handed back, or was rejected."""
-        rows = self._swarm._connection.ask("queue", {"wait": self.entries})[0]["entries"]
-        return [LandingResult.from_json(row) for row in rows]
+        return [LandingResult.from_json(row) for row in self._swarm.finished(self.entries)]
 
     def result(self) -> LandingResult:
         """As `results`, for the only entry."""
@@ -190,21 +210,28 @@ class Agent:
         amend: bool = False,
         paths: Sequence[str] | None = None,
         expected: str | None = None,
+        *,
+        verify: bool = True,
     ) -> CommitResult:
         """Commits explicit contents, or (without them) a snapshot of the workspace; durable.
 
-        paths restricts the snapshot. expected refuses if the line's head is another commit.
+        paths restricts the snapshot. expected refuses if the line's head is another commit. verify:
+        run the user's git hooks on a snapshot.
         """
         begun = time.perf_counter()
+        warnings: tuple[str, ...] = ()
         if changes is None:
             space = self._workspace()
-            result, warnings = working.snapshot(self._send, space, message, paths, amend)
+            result, warnings = working.snapshot(
+                self._send, space, message, paths, amend, expected=expected, verify=verify
+            )
         else:
             rows, body = _rows(changes)
             fields = {"message": message, "changes": rows, "amend": amend, "expected": expected}
-            warnings = ()
             if self.workspace:
-                result = working.commit_bytes(self._send, self.workspace, fields, changes, body)
+                result, warnings = working.commit_bytes(
+                    self._send, self.workspace, fields, changes, body
+                )
             else:
                 result = self._send(fields, body)
         ack_ms = (time.perf_counter() - begun) * 1000
@@ -218,11 +245,10 @@ class Agent:
 
     def reset(self, rev: str) -> None:
         """Moves the line (and a clean workspace) to `rev`; old commits stay in the op log."""
+        old = working.require_clean(self.workspace) if self.workspace else ""
+        self.swarm.command("reset", {"agent": self.name, "rev": rev})
         if self.workspace:
-            working.require_clean(self.workspace)
-        result = self.swarm.command("reset", {"agent": self.name, "rev": rev})
-        if self.workspace:
-            working.check_out(self.workspace, result["commit"])
+            working.check_out(self.workspace, old)
 
     def _send(self, fields: Json, body: Sequence[bytes]) -> Json:
         return self.swarm.command("commit", {"agent": self.name, **fields}, body)
@@ -237,13 +263,19 @@ class Agent:
         return self.workspace
 
 
-def _rows(changes: Mapping[str, FileContent]) -> tuple[list[Json], list[bytes]]:
-    rows, body = [], []
+def _rows(
+    changes: Mapping[str, FileContent],
+) -> tuple[list[tuple[str, int, int | str | None]], list[bytes]]:
+    rows: list[tuple[str, int, int | str | None]] = []
+    body: list[bytes] = []
     for path, content in changes.items():
         if content is None:
             rows.append((path, 0, None))
             continue
         mode, data = content if isinstance(content, tuple) else (REGULAR, content)
+        if isinstance(data, str):
+            rows.append((path, mode, data))
+            continue
         rows.append((path, mode, len(data)))
         body.append(data)
-    return rows, body  # type: ignore[return-value]
+    return rows, body

@@ -20,8 +20,10 @@ class CommitResult:
 
 @dataclass(frozen=True, slots=True)
 class PathConflict:
-    """A path handed back: blob ids of the base, the trunk (ours) and the agent (theirs); None
-    where a side has no such file."""
+    """A path handed back: blob ids of the base, the trunk (ours) and the agent (theirs).
+
+    None where a side has no such file.
+    """
 
     path: str
     base: str | None

@@ -1,4 +1,4 @@
-"""Starts a hub: `python -m tatami.hub PATH [READY_FD]`. The second one in a repository just ends."""
+"""Starts a hub: `python -m tatami.hub PATH [READY_FD]`. A repository's second one just ends."""
 
 import asyncio
 import fcntl
@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import sys
+import tomllib
+from dataclasses import replace
 
-from tatami.hub.committing import Identity
+from tatami.hub.committing import Identity, move_branches
 from tatami.hub.hub import Hub, Parts
 from tatami.hub.record import Record
 from tatami.hub.server import Connection
@@ -17,8 +19,7 @@ from tatami.store import git
 from tatami.store.ledger import Ledger
 from tatami.store.locate import Place, find, marker
 from tatami.store.repository import Repository
-from tatami.values.errors import BusyError, TatamiError
-from tatami.values.ids import agent_ref
+from tatami.values.errors import BusyError, TatamiError, UsageError
 
 log = logging.getLogger("tatami.hub")
 
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def serve(place: Place, ready: int | None) -> None:
     """Takes the lock, recovers, listens, and returns when the hub has stopped."""
-    trunk = marker(place).trunk
+    marker(place)
     directory = os.path.join(place.state, "hub")
     lock = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -53,12 +54,12 @@ def serve(place: Place, ready: int | None) -> None:
         level=logging.INFO,
     )
     ledger = Ledger(os.path.join(directory, "ledger"))
-    repository = Repository.open(place.state, place.common, trunk)
+    repository = Repository.open(place, writes=True)
     record = Record(repository, ledger)
     recovered = record.recover()
     catch_up(repository)
-    reader = Repository.open(place.state, place.common, trunk)
-    parts = Parts(place, record, reader, identity(place), recovered, batch.Settings())
+    reader = Repository.open(place, writes=False)
+    parts = Parts(place, record, reader, identity(place), recovered, batching(place))
     try:
         asyncio.run(_listen(parts, directory, ready))
     finally:
@@ -86,15 +87,21 @@ async def _listen(parts: Parts, directory: str, ready: int | None) -> None:
 
 
 def catch_up(repository: Repository) -> None:
-    """Agents' branches that a crash left behind the operation log are brought up to it."""
+    """Agents' branches that a crash left behind the operation log are brought up to it.
+
+    A branch that is anywhere else was moved by git, and is taken over with the agent's next verb.
+    """
     behind = {}
     for agent, head in repository.agents().items():
-        ref = repository.git_head(agent_ref(agent))
+        ref = repository.branch(agent)
         lags = ref is None or (repository.is_known(ref) and repository.is_ancestor(ref, head))
-        if ref != head and lags:
+        if lags:
+            repository.branches[agent] = ref or head
+        if lags and ref != head:
             behind[agent] = head
     if behind:
-        repository.move_branches(behind)
+        # One that is locked by git waits for the agent's next commit, and nobody for it.
+        move_branches(repository, behind)
 
 
 def identity(place: Place) -> Identity:
@@ -105,6 +112,26 @@ def identity(place: Place) -> Identity:
         name.decode("utf-8", "replace").strip() or "tatami",
         email.decode("utf-8", "replace").strip() or "tatami@localhost",
     )
+
+
+def batching(place: Place) -> batch.Settings:
+    """How commits gather: `[batching]` of this machine's `.tatami/local.toml`, or the defaults."""
+    path = os.path.join(place.root, ".tatami", "local.toml")
+    default = batch.Settings()
+    try:
+        with open(path, "rb") as file:
+            found = tomllib.load(file).get("batching", {})
+        size = int(found.get("batch_size", default.size))
+        timeout_s = float(found.get("timeout_ms", default.timeout_s * 1000)) / 1000
+        if size < 1 or timeout_s < 0:
+            raise ValueError("batch_size is at least 1, timeout_ms at least 0")
+    except FileNotFoundError:
+        return default
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} cannot be used: {error}", code="bad_settings", fix=f"edit or remove {path}"
+        ) from None
+    return replace(default, size=size, timeout_s=timeout_s)
 
 
 def _say(ready: int | None, text: str) -> None:

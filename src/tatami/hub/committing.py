@@ -2,13 +2,21 @@
 
 import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tatami.hub.record import Record
 from tatami.protocol.hub import Answer, Enqueue, Json
 from tatami.protocol.messages import Commit
-from tatami.store.repository import COMMANDS, FIRST_EVENT, Plan, Prepared, Repository
+from tatami.store.repository import (
+    COMMANDS,
+    FIRST_EVENT,
+    Plan,
+    Prepared,
+    Published,
+    Repository,
+)
 from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
 from tatami.values.ids import agent_bookmark
 from tatami.values.specs import Change, CommitSpec, OpSpec, Signature
@@ -42,6 +50,27 @@ class _Drawing:
     heads: dict[str, str] = field(default_factory=dict)
     hidden: list[str] = field(default_factory=list)
 
+    def moved(self, commits: Sequence[Prepared]) -> dict[str, str]:
+        """Every agent's new head, now that the ids of the specs are known."""
+        return {agent: commits[int(at[1:])].commit for agent, at in self.heads.items()}
+
+
+@dataclass(slots=True)
+class _Flush:
+    """A batch on its way: what was refused of it, the last drawing, its operation's attributes."""
+
+    batch: Sequence[Enqueue]
+    now_s: int
+    refused: dict[int, TatamiError] = field(default_factory=dict)
+    drawing: _Drawing = field(default_factory=_Drawing)
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    def request(self, index: int) -> Commit:
+        """The request at a place of the batch."""
+        request = self.batch[index].request
+        assert isinstance(request, Commit)
+        return request
+
 
 class Committing:
     """Turns waiting commit requests into one published operation."""
@@ -52,67 +81,74 @@ class Committing:
 
     def flush(self, batch: Sequence[Enqueue], now_s: int) -> Outcome:
         """Publishes a batch; a request that is refused does not hold up the others."""
-        requests = [one.request for one in batch]
-        refused: dict[int, TatamiError] = {}
-        drawing = _Drawing()
-        attributes: dict[str, str] = {}
-        repository = self._record.repository
-
-        def plan() -> Plan | None:
-            nonlocal drawing
-            drawing = _Drawing()
-            for index, one in enumerate(batch):
-                if index in refused:
-                    continue
-                assert isinstance(one.request, Commit)
-                try:
-                    self._draw(drawing, index, one.request, one.body, now_s)
-                except TatamiError as error:
-                    refused[index] = error
-            return Plan(drawing.specs, finish) if drawing.specs else None
-
-        def finish(commits: Sequence[Prepared]) -> OpSpec | None:
-            empty = self._empty(drawing, commits, requests)
-            if empty:
-                refused.update(empty)
-                return None
-            rows = [
-                (str(batch[i].id), batch[i].request.agent, "commit", c.commit, c.change)  # type: ignore[union-attr]
-                for i, c in zip(drawing.asked, commits, strict=True)
-            ]
-            attributes.clear()
-            attributes[COMMANDS] = json.dumps(rows, separators=(",", ":"))
-            attributes[FIRST_EVENT] = str(self._record.next_event)
-            agents = sorted(drawing.heads)
-            return OpSpec(
-                description="commit " + ", ".join(agents[:8]) + (" ..." if agents[8:] else ""),
-                attributes=dict(attributes),
-                bookmarks={
-                    agent_bookmark(agent): commits[int(head[1:])].commit
-                    for agent, head in drawing.heads.items()
-                },
-                drop_heads=drawing.hidden,
-            )
-
+        flush = _Flush(batch, now_s)
         try:
-            published = repository.publish(plan)
+            agents = {flush.request(index).agent for index in range(len(batch))}
+            import_branches(self._record.repository, agents)
+            published = self._record.repository.publish(lambda: self._plan(flush))
         except TatamiError as error:
-            answers = [Answer(error=refused.get(i, error)) for i in range(len(batch))]
+            if isinstance(error, UsageError) and len(batch) > 1:
+                # One of them cannot be built, and only building tells which.
+                return self._one_by_one(batch, now_s)
+            answers = [Answer(error=flush.refused.get(i, error)) for i in range(len(batch))]
             return Outcome(tuple(answers), self._record.next_event, ())
-        result = {i: Answer(error=error) for i, error in refused.items()}
+        return self._outcome(flush, published)
+
+    def _one_by_one(self, batch: Sequence[Enqueue], now_s: int) -> Outcome:
+        first = self._record.next_event
+        outcomes = [self.flush((one,), now_s) for one in batch]
+        answers = tuple(answer for outcome in outcomes for answer in outcome.answers)
+        return Outcome(answers, first, tuple(f for outcome in outcomes for f in outcome.facts))
+
+    def _plan(self, flush: _Flush) -> Plan | None:
+        drawing = flush.drawing = _Drawing()
+        for index, one in enumerate(flush.batch):
+            if index in flush.refused:
+                continue
+            try:
+                self._draw(drawing, index, flush.request(index), one.body, flush.now_s)
+            except TatamiError as error:
+                flush.refused[index] = error
+        if not drawing.specs:
+            return None
+        return Plan(drawing.specs, lambda commits: self._operation(flush, commits))
+
+    def _operation(self, flush: _Flush, commits: Sequence[Prepared]) -> OpSpec | None:
+        drawing = flush.drawing
+        empty = self._empty(flush, commits)
+        if empty:
+            flush.refused.update(empty)
+            return None
+        rows = [
+            (str(flush.batch[i].id), flush.request(i).agent, "commit", c.commit, c.change)
+            for i, c in zip(drawing.asked, commits, strict=True)
+        ]
+        flush.attributes = {
+            COMMANDS: json.dumps(rows, separators=(",", ":")),
+            FIRST_EVENT: str(self._record.next_event),
+        }
+        agents = sorted(drawing.heads)
+        heads = drawing.moved(commits)
+        return OpSpec(
+            description="commit " + ", ".join(agents[:8]) + (" ..." if agents[8:] else ""),
+            attributes=flush.attributes,
+            bookmarks={agent_bookmark(agent): heads[agent] for agent in agents},
+            drop_heads=drawing.hidden,
+        )
+
+    def _outcome(self, flush: _Flush, published: Published | None) -> Outcome:
+        result = {i: Answer(error=error) for i, error in flush.refused.items()}
         first, facts = self._record.next_event, list[Json]()
         if published:
-            move_branches(
-                repository,
-                {a: published.commits[int(h[1:])].commit for a, h in drawing.heads.items()},
-            )
-            facts = self._record.happened(published.op, attributes)
-            for index, fact in zip(drawing.asked, facts, strict=True):
+            move_branches(self._record.repository, flush.drawing.moved(published.commits))
+            facts = self._record.happened(published.op, flush.attributes)
+            for index, fact in zip(flush.drawing.asked, facts, strict=True):
                 keys = ("agent", "commit", "change", "op")
                 result[index] = Answer({key: fact[key] for key in keys})
-        for index, one in enumerate(batch):
+        for index, one in enumerate(flush.batch):
             self._record.answered(one.id, result[index])
-        return Outcome(tuple(result[i] for i in range(len(batch))), first, tuple(facts))
+        answers = tuple(result[index] for index in range(len(flush.batch)))
+        return Outcome(answers, first, tuple(facts))
 
     def _draw(
         self, drawing: _Drawing, index: int, request: Commit, body: bytes, now_s: int
@@ -126,8 +162,9 @@ class Committing:
                 fix="tatami log",
             )
         name, email = request.author or (self._identity.name, self._identity.email)
-        author: Signature = (name, email, now_s)
-        committer: Signature = (self._identity.name, self._identity.email, now_s)
+        when = (now_s, time.localtime(now_s).tm_gmtoff // 60)
+        author: Signature = (name, email, *when)
+        committer: Signature = (self._identity.name, self._identity.email, *when)
         changes = contents(request, body)
         if request.amend:
             spec = self._amended(request, head, changes, committer)
@@ -135,7 +172,8 @@ class Committing:
         elif not changes and not request.allow_empty:
             raise nothing_to_commit(request.agent)
         else:
-            spec = CommitSpec((head,), changes, request.message, author, committer)
+            message = whole_line(request.message)
+            spec = CommitSpec((head,), changes, message, author, committer)
         drawing.heads[request.agent] = f"@{len(drawing.specs)}"
         drawing.specs.append(spec)
         drawing.asked.append(index)
@@ -162,7 +200,7 @@ class Committing:
         return CommitSpec(
             parents=old.parents,
             changes=changes,
-            message=request.message or old.message,
+            message=whole_line(request.message) or old.message,
             author=old.author,
             committer=committer,
             base=head,
@@ -170,15 +208,12 @@ class Committing:
             predecessors=(head,),
         )
 
-    def _empty(
-        self, drawing: _Drawing, commits: Sequence[Prepared], requests: Sequence[object]
-    ) -> dict[int, TatamiError]:
+    def _empty(self, flush: _Flush, commits: Sequence[Prepared]) -> dict[int, TatamiError]:
         """Commits whose tree is their parent's though nobody allowed that."""
-        repository = self._record.repository
+        repository, drawing = self._record.repository, flush.drawing
         found: dict[int, TatamiError] = {}
         for index, spec, commit in zip(drawing.asked, drawing.specs, commits, strict=True):
-            request = requests[index]
-            assert isinstance(request, Commit)
+            request = flush.request(index)
             if request.amend or request.allow_empty:
                 continue
             parent = spec.parents[0]
@@ -191,9 +226,33 @@ class Committing:
 def move_branches(repository: Repository, heads: dict[str, str]) -> None:
     """Makes git branches follow; a failure is left to the next commit or the next start."""
     try:
-        repository.move_branches(heads)
+        elsewhere = repository.move_branches(heads)
     except TatamiError as error:
         log.warning("git branches of %s wait: %s", ", ".join(heads), error)
+        return
+    if elsewhere:
+        log.warning("git moved the branches of %s meanwhile", ", ".join(elsewhere))
+
+
+def import_branches(repository: Repository, agents: Iterable[str]) -> None:
+    """Takes over what agents did with plain git on their own branches since we last looked.
+
+    Where the branch is now is their line, whatever git command brought it there.
+    """
+    known = repository.agents()
+    moved = repository.moved_by_git(agent for agent in agents if agent in known)
+    if not moved:
+        return
+    bookmarks: dict[str, str | None] = {agent_bookmark(a): ref for a, ref in moved.items()}
+    words = f"import git commits of {', '.join(sorted(moved))}"
+    imported = OpSpec(words, {}, bookmarks, (), sorted(set(moved.values())))
+    repository.publish(lambda: Plan((), lambda _: imported))
+    repository.branches |= moved
+
+
+def whole_line(message: str) -> str:
+    """A message as git keeps it: ended by one newline."""
+    return message.rstrip("\n") + "\n" if message else ""
 
 
 def contents(request: Commit, body: bytes) -> list[Change]:

@@ -30,6 +30,9 @@ from tatami.values.limits import HUB_IDLE_SECONDS
 from tatami.version import VERSION
 
 log = logging.getLogger("tatami.hub")
+Entries = tuple[landing.Entry, ...]
+Keep = Callable[[Entries], None]
+"""Records queue entries durably."""
 UNSAVED_MAX = 4000
 """Answers and events kept in memory only (the op log has them) before a checkpoint is made."""
 
@@ -37,9 +40,14 @@ UNSAVED_MAX = 4000
 class Peer(Protocol):
     """What the hub needs of a connection."""
 
-    def reply(self, n: int, answer: Answer) -> None: ...
-    def push(self, n: int, event: Json) -> None: ...
-    def close(self) -> None: ...
+    def reply(self, n: int, answer: Answer) -> None:
+        """Answers request `n`."""
+
+    def push(self, n: int, event: Json) -> None:
+        """Sends an event to the subscriber that asked with request `n`."""
+
+    def close(self) -> None:
+        """Closes after what is written has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,9 @@ class Hub:
         self._writer = Writer(self._rest)
         self._committing = Committing(parts.record, parts.identity)
         self._lines = Lines(parts.record)
-        self._lander = Lander(parts.record, parts.place.common, self._writer.submit, self._tell)
+        self._lander = Lander(
+            parts.record, parts.place.common, self._writer.submit, self._tell, self._corrected
+        )
         self._reading = Reading(parts.reader, parts.record)
         self._readers = ThreadPoolExecutor(1, "tatami-reader")
         self._landers = ThreadPoolExecutor(1, "tatami-lander")
@@ -93,7 +103,7 @@ class Hub:
             await self.stopped.wait()
             return
         self._stopping = True
-        while self._in_flight or self._queue.attempting:
+        while self._in_flight or self._queue.attempting:  # noqa: ASYNC110 - happens once
             await asyncio.sleep(0.005)
         await asyncio.to_thread(self._writer.finish)
         self._readers.shutdown()
@@ -180,9 +190,7 @@ class Hub:
             case messages.Retire():
                 self._write(command, lambda: self._lines.retire(command.id, request))
 
-    def _apply_batch(
-        self, happening: batch.Arrived[Enqueue] | batch.Flushed | batch.Tick
-    ) -> None:
+    def _apply_batch(self, happening: batch.Arrived[Enqueue] | batch.Flushed | batch.Tick) -> None:
         _, effects = batch.step(self._batch, happening, self._now())
         for effect in effects:
             if isinstance(effect, batch.WakeAt):
@@ -190,55 +198,69 @@ class Hub:
                     self._timer.cancel()
                 self._timer = self._loop.call_at(effect.time, self._apply_batch, batch.Tick())
                 continue
-            commands = effect.work
-            begun = self._now()
-            future = self._writer.submit(lambda: self._flush(commands))
-            future.add_done_callback(
-                lambda done: self._loop.call_soon_threadsafe(self._flushed, commands, begun, done)
-            )
+            self._begin(effect.work)
+
+    def _begin(self, commands: Sequence[Enqueue]) -> None:
+        begun = self._now()
+        future = self._writer.submit(lambda: self._flush(commands))
+        future.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._flushed, commands, begun, done)
+        )
 
     def _flush(self, commands: Sequence[Enqueue]) -> Outcome:
         outcome = self._committing.flush(commands, int(time.time()))
         self._tell(outcome.first_event, outcome.facts)
         return outcome
 
-    def _flushed(
-        self, commands: Sequence[Enqueue], begun: float, done: "Future[Outcome]"
-    ) -> None:
+    def _flushed(self, commands: Sequence[Enqueue], begun: float, done: "Future[Outcome]") -> None:
         error = done.exception()
         if error:
             log.error("a batch failed", exc_info=error)
             answers: Sequence[Answer] = [Answer(error=unexpected(error))] * len(commands)
         else:
             answers = done.result().answers
+        if any(answer.error and answer.error.code == "sync_failed" for answer in answers):
+            # Only a new hub, from what the disk really holds, can go on.
+            self._loop.create_task(self.stop())
         for command, answer in zip(commands, answers, strict=True):
             self._in_flight -= 1
             self._answered(command, answer)
         self._apply_batch(batch.Flushed(self._now() - begun))
 
-    def _apply_landing(self, happening: landing.Queued | landing.Attempted | landing.Asked) -> None:
+    def _apply_landing(
+        self,
+        happening: landing.Queued | landing.Attempted | landing.Asked,
+        keep: Keep | None = None,
+    ) -> None:
         _, effects = landing.step(self._queue, happening, self._now())
         for effect in effects:
-            if isinstance(effect, landing.Attempt):
-                entries = effect.entries
-                future = self._landers.submit(self._lander.attempt, entries)
-                future.add_done_callback(
-                    lambda done: self._loop.call_soon_threadsafe(self._attempted, done, entries)
-                )
+            match effect:
+                case landing.Changed(entries=entries):
+                    (keep or self._keep)(entries)
+                case landing.Attempt(entries=entries):
+                    self._attempt(entries)
         dropped = landing.forget_finished(self._queue, ENTRIES_KEPT)
         if dropped:
             self._writer.submit(lambda: self._record.ledger.forget_entries(dropped))
         self._tell_waiting()
 
-    def _attempted(
-        self, done: "Future[tuple[landing.Entry, ...]]", entries: tuple[landing.Entry, ...]
-    ) -> None:
+    def _attempt(self, entries: Entries) -> None:
+        future = self._landers.submit(self._lander.attempt, entries)
+        future.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._attempted, done, entries)
+        )
+
+    def _attempted(self, done: "Future[Entries]", entries: Entries) -> None:
         error = done.exception()
         if error:
             # Nothing was recorded: the entries stay queued, and a new hub tries them again.
             log.error("an attempt to land failed", exc_info=error)
             self._queue.paused = True
         self._apply_landing(landing.Attempted(entries if error else done.result()))
+
+    def _corrected(self, entries: Entries) -> None:
+        """Called on the lander's thread: the user moved the trunk under what had landed."""
+        self._loop.call_soon_threadsafe(self._apply_landing, landing.Queued(entries))
 
     # Work for the writer thread.
 
@@ -264,25 +286,30 @@ class Hub:
         return told
 
     def _act(self, command: Enqueue, request: messages.QueueAction) -> None:
-        numbers = tuple(request.entries)
-        before = dict(self._queue.entries)
+        def keep(entries: Entries) -> None:
+            paused = self._queue.paused
+            answer = Answer({"entries": request.entries, "paused": paused})
+            answers = [(command.id, answer)]
+
+            def record() -> Told:
+                first = self._record.next_event
+                return answer, first, self._record.record_entries(entries, answers, paused)
+
+            self._write(command, record)
+
         try:
-            self._apply_landing(landing.Asked(request.action, numbers))
+            asked = landing.Asked(request.action, tuple(request.entries))
+            self._apply_landing(asked, keep)
         except TatamiError as error:
             self._in_flight -= 1
             self._answered(command, Answer(error=error))
-            return
-        changed = tuple(
-            e if e.state != "landing" else before[e.number]
-            for e in (self._queue.entries[number] for number in numbers)
-        )
-        answer = Answer({"entries": list(numbers), "paused": self._queue.paused})
 
-        def record() -> Told:
+    def _keep(self, entries: Entries) -> None:
+        def record() -> None:
             first = self._record.next_event
-            return answer, first, self._record.record_entries(changed, [(command.id, answer)])
+            self._tell(first, self._record.record_entries(entries, []))
 
-        self._write(command, record)
+        self._writer.submit(record)
 
     def _rest(self) -> None:
         """The writer's idle work."""
@@ -343,7 +370,7 @@ class Hub:
         blobs = [b for c in entry.conflicts for b in (c.base, c.ours, c.theirs)]
         contents = [self._record.repository.blob(b) if b else None for b in blobs]
         sizes = [-1 if content is None else len(content) for content in contents]
-        result = {"entry": entries_json([entry])[0], "sizes": sizes}
+        result: Json = {"entry": entries_json([entry])[0], "sizes": sizes}
         return Answer(result, body=tuple(content for content in contents if content is not None))
 
     def _status(self) -> Answer:
@@ -395,16 +422,15 @@ class Hub:
     def _follow_trunk(self) -> None:
         try:
             self._lander.follow()
-        except Exception as error:  # the next landing reports it to whoever asked
+        except Exception as error:  # noqa: BLE001 - the next landing reports it to whoever asked
             log.warning("the trunk could not be followed: %s", error)
 
 
 def unexpected(error: BaseException) -> TatamiError:
-    """The error itself where it is ours; else one that says the hub failed, for the log has more."""
+    """The error itself where it is ours; else one that says the hub failed; the log has more."""
     if isinstance(error, TatamiError):
         return error
     log.error("unexpected", exc_info=error)
     return TatamiError(
-        f"the hub failed: {type(error).__name__}: {error}", code="internal", fix="tatami doctor"
+        f"the hub failed: {type(error).__name__}: {error}", code="internal", fix="tatami fsck"
     )
-

@@ -9,23 +9,31 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tatami.hub.rebasing import Rebased, Stuck, Tip, rebase
-from tatami.hub.record import Record
+from tatami.hub.record import Record, moved_entry
 from tatami.hub.verifying import verify
 from tatami.protocol.hub import Json
 from tatami.schedule.landing import Entry
 from tatami.store import trunk
-from tatami.store.repository import FIRST_EVENT, LANDED, Plan, Prepared
-from tatami.values.errors import BusyError, TatamiError
+from tatami.store.repository import FIRST_EVENT, LANDED, RELANDED, Plan, Prepared
+from tatami.values.errors import BusyError, TatamiError, UsageError
 from tatami.values.specs import CommitSpec, OpSpec
 
 log = logging.getLogger("tatami.hub")
 Result = TypeVar("Result")
 Tell = Callable[[int, Sequence[Json]], None]
+Corrected = Callable[[tuple[Entry, ...]], None]
 RACES_MAX = 5
 """Times in a row that the user may move the trunk while we land; then the entry waits."""
+
+
+class Write(Protocol):
+    """Runs a call on the writer thread."""
+
+    def __call__(self, call: Callable[[], Result], /) -> "Future[Result]":
+        """Queues the call; its result or exception arrives in the future."""
 
 
 class TrunkMovedError(Exception):
@@ -44,20 +52,17 @@ class _Group:
 
 
 class Lander:
-    """Carries out attempts, one at a time; `write` runs a call on the writer thread."""
+    """Carries out attempts, one at a time."""
 
     def __init__(
-        self,
-        record: Record,
-        common: str,
-        write: Callable[[Callable[[], Result]], "Future[Result]"],
-        tell: Tell,
+        self, record: Record, common: str, write: Write, tell: Tell, corrected: Corrected
     ) -> None:
         self._record = record
         self._repository = record.repository
         self._common = common
         self._write = write
         self._tell = tell
+        self._corrected = corrected
         self.waiting = ""
         """Why the trunk's git branch is behind its bookmark ("" = it is not)."""
 
@@ -76,7 +81,10 @@ class Lander:
 
     def follow(self) -> None:
         """Brings git's trunk branch and the bookmark together (start, or after a race)."""
+        before = self._record.trunk_ref
         self._reconcile()
+        if self._record.trunk_ref != before:
+            self._keep(())
 
     def _attempt(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
         for _ in range(RACES_MAX):
@@ -88,7 +96,7 @@ class Lander:
                     self._publish(group, results)
                 except TrunkMovedError:
                     continue
-                self._reconcile()
+                self._catch_up(results)
             return tuple(results[entry.number] for entry in entries)
         raise BusyError("the trunk keeps moving", fix="tatami queue retry")
 
@@ -121,6 +129,7 @@ class Lander:
         """Publishes the group as one operation and fills in the ids that landed."""
         record, repository = self._record, self._repository
         landed: list[tuple[int, str, str]] = []
+        seen = trunk.head(self._common, repository.trunk)
         attributes: dict[str, str] = {}
 
         def plan() -> Plan | None:
@@ -140,6 +149,8 @@ class Lander:
                 description="land " + ", ".join(agents[:8]) + (" ..." if agents[8:] else ""),
                 attributes=dict(attributes),
                 bookmarks={repository.trunk: _id(group.tip.commit, commits)},
+                # Where git's branch is now; that it follows is recorded by the next landing.
+                git_refs={f"refs/heads/{repository.trunk}": seen},
             )
 
         def write() -> None:
@@ -154,14 +165,26 @@ class Lander:
             if ids:
                 results[number] = replace(entry, landed=ids)
 
-    def _reconcile(self) -> str:
-        """Makes git's branch and the bookmark agree; returns the trunk's head."""
-        repository = self._repository
+    def _catch_up(self, results: dict[int, Entry]) -> None:
+        """Moves git's branch to what was published, which has landed whatever becomes of that."""
+        try:
+            self._reconcile(results)
+        except (TatamiError, OSError) as error:
+            log.warning("git's trunk branch waits: %s", error)
+            self.waiting = str(error)
+
+    def _reconcile(self, results: dict[int, Entry] | None = None) -> str:
+        """Makes git's branch and the bookmark agree; returns the trunk's head.
+
+        results: entries of this attempt, corrected where their landing got new ids.
+        """
+        repository, record = self._repository, self._record
         for _ in range(RACES_MAX):
             bookmark = repository.trunk_head()
             ref = trunk.head(self._common, repository.trunk)
             if ref == bookmark:
                 self.waiting = ""
+                record.trunk_ref = ref
                 return bookmark
             if ref is None:
                 raise TatamiError(
@@ -169,25 +192,33 @@ class Lander:
                     code="no_trunk",
                     fix=f"git branch {repository.trunk} {bookmark[:12]}",
                 )
-            if repository.is_known(ref) and repository.is_ancestor(ref, bookmark):
+            if self._lags(ref, bookmark):
                 moved = trunk.move(self._common, repository.trunk, ref, bookmark)
                 if moved.raced:
                     continue
                 self.waiting = moved.waiting
+                record.trunk_ref = ref if moved.waiting else bookmark
                 return bookmark
-            self._take_over(ref, bookmark)
+            self._take_over(ref, bookmark, {} if results is None else results)
         raise BusyError("the trunk's git branch keeps moving", fix="try again")
 
-    def _take_over(self, ref: str, bookmark: str) -> None:
+    def _lags(self, ref: str, bookmark: str) -> bool:
+        """Whether git's branch is where we left it, so that only the bookmark has moved."""
+        if self._record.trunk_ref is not None:
+            return ref == self._record.trunk_ref
+        repository = self._repository
+        return repository.is_known(ref) and repository.is_ancestor(ref, bookmark)
+
+    def _take_over(self, ref: str, bookmark: str, results: dict[int, Entry]) -> None:
         """The user moved the trunk: imports that commit and puts our landings on top again."""
         repository = self._repository
         name = f"refs/heads/{repository.trunk}"
         seen = OpSpec("import trunk moved by git", {}, {}, (), (ref,), {name: ref})
         self._write(lambda: repository.publish(lambda: Plan((), lambda _: seen))).result()
-        ours = [] if repository.is_ancestor(bookmark, ref) else self._line(bookmark, ref)
-        tip, built, rows, stuck = Tip(ref, repository.tree(ref)), list[CommitSpec](), [], {}
-        for commit in ours:
-            placed = rebase(repository, [commit], tip, built)
+        tip, built, rows = Tip(ref, repository.tree(ref)), list[CommitSpec](), []
+        stuck: dict[str, Stuck] = {}
+        for commit in self._ours(ref, bookmark):
+            placed = self._placed(commit, tip, built)
             if isinstance(placed, Stuck):
                 stuck[commit] = placed
                 continue
@@ -196,37 +227,69 @@ class Lander:
             rows.append((commit, placed.landed[0]))
         moved: dict[str, str] = {}
 
+        def plan() -> Plan:
+            if repository.trunk_head() != bookmark:
+                raise TrunkMovedError
+            return Plan(built, finish)
+
         def finish(commits: Sequence[Prepared]) -> OpSpec:
-            moved.update({old: _id(new, commits) for old, new in rows})
+            new = {old: _id(commit, commits) for old, commit in rows}
+            moved.update({old: commit for old, commit in new.items() if commit != old})
+            moved.update(dict.fromkeys(stuck, ""))
             return OpSpec(
                 description=f"move {repository.trunk} after git",
-                attributes={"tatami:relanded": json.dumps(moved)} if moved else {},
+                attributes={RELANDED: json.dumps(moved)} if moved else {},
                 bookmarks={repository.trunk: _id(tip.commit, commits)},
             )
 
-        self._write(lambda: repository.publish(lambda: Plan(built, finish))).result()
-        self._correct(moved, stuck)
+        try:
+            self._write(lambda: repository.publish(plan)).result()
+        except TrunkMovedError:
+            return
+        self._record.trunk_ref = ref
+        self._correct(moved, stuck, results)
+
+    def _ours(self, ref: str, bookmark: str) -> list[str]:
+        """What stays on the trunk besides git's branch, oldest first.
+
+        That is what git has not seen, and our landings; not the user's own commits that the user
+        took off the branch (an amended one, say).
+        """
+        seen = self._record.trunk_ref
+        dropped = set(self._line(seen, ref)) if seen else set()
+        landed = set(self._record.landed.values())
+        return [c for c in self._line(bookmark, ref) if c not in dropped or c in landed]
+
+    def _placed(self, commit: str, tip: Tip, built: Sequence[CommitSpec]) -> Rebased | Stuck:
+        try:
+            return rebase(self._repository, [commit], tip, built)
+        except UsageError as error:
+            log.warning("%s stays off the trunk: %s", commit, error)
+            return Stuck(commit, ())
 
     def _line(self, head: str, exclude: str) -> list[str]:
         return [commit.id for commit in reversed(self._repository.log([head], [exclude], None))]
 
-    def _correct(self, moved: dict[str, str], stuck: dict[str, Stuck]) -> None:
+    def _correct(
+        self, moved: dict[str, str], stuck: dict[str, Stuck], results: dict[int, Entry]
+    ) -> None:
         """Entries whose landed commits got new ids, or no longer fit, are recorded as such."""
         changed = []
-        for entry in self._record.ledger.entries():
-            if entry.state != "landed" or not (set(entry.landed) & (moved.keys() | stuck.keys())):
+        known = {entry.number: entry for entry in self._record.ledger.entries()} | results
+        for number, entry in known.items():
+            corrected = moved_entry(entry, moved)
+            if corrected == entry:
                 continue
             failed = next((stuck[id] for id in entry.landed if id in stuck), None)
             if failed:
-                reason = f"{failed.commit[:12]} no longer merges after the trunk was moved in git"
-                entry = replace(
-                    entry, state="handed_back", reason=reason, conflicts=failed.conflicts, landed=()
-                )
+                corrected = replace(corrected, conflicts=failed.conflicts)
+            if number in results:
+                results[number] = corrected
             else:
-                entry = replace(entry, landed=tuple(moved.get(id, id) for id in entry.landed))
-            changed.append(entry)
+                changed.append(corrected)
+        self._keep(tuple(changed))
         if changed:
-            self._keep(tuple(changed))
+            self._corrected(tuple(changed))
 
     def _keep(self, entries: tuple[Entry, ...]) -> None:
         def write() -> None:
@@ -242,5 +305,5 @@ def _id(commit: str, commits: Sequence[Prepared]) -> str:
 
 def _only(placed: Rebased) -> CommitSpec:
     """A commit with nothing but the tree of a line that fast-forwards, to export it."""
-    nobody = ("", "", 0)
+    nobody = ("tatami", "tatami@localhost", 0, 0)
     return CommitSpec((), (), "", nobody, nobody, base=placed.tip.tree)

@@ -6,7 +6,7 @@ Runs on the writer thread. Everything that becomes an operation carries the comm
 import json
 from collections.abc import Sequence
 
-from tatami.hub.committing import move_branches
+from tatami.hub.committing import import_branches, move_branches
 from tatami.hub.record import Record, answers_of
 from tatami.protocol.hub import Answer, Json
 from tatami.protocol.messages import Agents, Land, Reset, Retire
@@ -22,7 +22,7 @@ Told = tuple[Answer, int, Sequence[Json]]
 
 
 class Lines:
-    """The writer's verbs about agents' lines; each raises `TatamiError` and then changed nothing."""
+    """The writer's verbs about agents' lines; one that raises `TatamiError` changed nothing."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -50,17 +50,30 @@ class Lines:
                 code="agent_exists",
                 fix=f"tatami workspace list; tatami workspace remove {other}",
             )
+        for name in names:
+            if name not in known and self._repository.git_head(agent_ref(name)):
+                raise UsageError(
+                    f"git already has a branch {agent_bookmark(name)}",
+                    code="branch_exists",
+                    fix=f"git branch -m {agent_bookmark(name)} kept-{name}",
+                )
         heads = {name: known.get(name, base) for name in names}
-        return self._move(id, "agent", heads, "add agent")
+        if len(taken) < len(names):
+            return self._move(id, "agent", heads, "add agent")
+        rows = [{"agent": name, "head": head} for name, head in heads.items()]
+        answer = Answer({"agents": rows, "op": self._repository.core.op()})
+        return answer, self._record.next_event, self._record.record_entries((), [(id, answer)])
 
     def reset(self, id: CommandId, request: Reset) -> Told:
         """Moves a line to a revision; what it held stays in the operation log."""
         self._repository.head(request.agent)
+        import_branches(self._repository, [request.agent])
         rev = self._rev(request.rev)
         return self._move(id, "reset", {request.agent: rev}, "reset")
 
     def retire(self, id: CommandId, request: Retire) -> Told:
         """Deletes an agent's bookmark; refuses while it holds commits that have not landed."""
+        import_branches(self._repository, [request.agent])
         head = self._repository.head(request.agent)
         open_commits = [c.id for c in self.unlanded(request.agent)]
         if open_commits:
@@ -70,7 +83,7 @@ class Lines:
                 fix=f"tatami land {request.agent}",
             )
         attributes = self._attributes([(str(id), request.agent, "retire", head, "")])
-        seen = {agent_bookmark(request.agent): None}
+        seen: dict[str, str | None] = {agent_bookmark(request.agent): None}
         operation = OpSpec(f"retire {request.agent}", attributes, seen)
         told = self._publish(id, operation)
         ref = agent_ref(request.agent)
@@ -80,6 +93,7 @@ class Lines:
     def pin(self, id: CommandId, request: Land) -> tuple[Told, tuple[Entry, ...]]:
         """Queues what of the lines has not landed; already queued commits are not queued again."""
         entries: list[Entry] = []
+        import_branches(self._repository, request.agents)
         for agent in request.agents:
             self._repository.head(agent)
             commits = [c for c in self.unlanded(agent) if c.id not in self._record.pinned]
@@ -108,7 +122,7 @@ class Lines:
         return (answer, first, told), tuple(entries)
 
     def unlanded(self, agent: str) -> list[Commit]:
-        """The commits of a line that are neither in the trunk nor landed as a copy; newest first."""
+        """Commits of a line that are neither in the trunk nor landed as copies; newest first."""
         head = self._repository.head(agent)
         line = self._repository.log([head], [self._repository.trunk_head()], None)
         return [commit for commit in line if commit.id not in self._record.landed]

@@ -1,5 +1,6 @@
 """Answers questions: status, history, operations, files. Never writes; runs beside the writer."""
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from tatami.schedule.landing import Entry
 from tatami.store.repository import LANDED, Commit, Operation, Repository, command_rows
 from tatami.values.errors import UsageError
 
+FULL_ID = re.compile("[0-9a-f]{40}")
 COUNT_MAX = 1000
 """Commits counted for `behind` and `unlanded`; more are shown as this many."""
 
@@ -40,15 +42,19 @@ class Reading:
             case messages.Resolve():
                 return Answer({"commit": self._repository.resolve(request.rev)})
             case messages.Diff():
-                rows = self._repository.diff(request.old, request.new)
+                rows = self._repository.diff(self._id(request.old), self._id(request.new))
                 files = [(f.path, f.old_mode, f.old_id, f.new_mode, f.new_id) for f in rows]
                 return Answer({"files": files})
             case messages.Read():
-                found = self._repository.read(request.rev, request.paths)
+                found = self._repository.read(self._id(request.rev), request.paths)
                 sizes = [(file[0], len(file[1])) if file else (0, -1) for file in found]
                 return Answer({"files": sizes}, body=tuple(file[1] for file in found if file))
             case _:
                 raise UsageError(f"{type(request).__name__} is not a question", code="bad_request")
+
+    def _id(self, rev: str) -> str:
+        """The object a revision names; a full id, which may be a tree's, stands for itself."""
+        return rev if FULL_ID.fullmatch(rev) else self._repository.resolve(rev)
 
     def agents(self) -> list[Json]:
         """Every agent with its head, and how far it is from the trunk."""

@@ -14,7 +14,7 @@ RUNGS = (
     ("one-side", ladder.one_side),
     ("text", ladder.text(merge_text)),
 )
-SUBMODULE = 0o160000
+TREE, SUBMODULE = 0o40000, 0o160000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +83,18 @@ def _follows(commits: Sequence[Commit], tip: Tip) -> bool:
     )
 
 
-def _tree_of(
-    repository: Repository, base: str, changes: Sequence[Change], spec: CommitSpec
-) -> str:
+def _tree_of(repository: Repository, base: str, changes: Sequence[Change], spec: CommitSpec) -> str:
     """The tree a spec will have, learnt by building it alone: trees do not depend on parents."""
     if not changes:
         return base
     alone = CommitSpec((), changes, "", spec.author, spec.committer, base=base)
-    return repository.prepare((alone,))[0].tree
+    return repository.build_tree(alone)
 
 
-def _merge(
-    repository: Repository, commit: Commit, tip: Tip
-) -> tuple[list[Change], int] | Stuck:
+def _merge(repository: Repository, commit: Commit, tip: Tip) -> tuple[list[Change], int] | Stuck:
     if len(commit.parents) != 1:
         raise TatamiError(
-            f"{commit.id[:12]} has {len(commit.parents)} parents; only plain commits can be rebased",
+            f"{commit.id[:12]} has {len(commit.parents)} parents; only plain commits are rebased",
             code="unsupported",
             fix="git rebase the branch onto the trunk, then tatami land",
         )
@@ -122,7 +118,7 @@ def _merge(
 
 def _sides(repository: Repository, conflict: PathConflict) -> ladder.Sides | None:
     modes = (conflict.base_mode, conflict.ours_mode, conflict.theirs_mode)
-    if SUBMODULE in modes:
+    if TREE in modes or SUBMODULE in modes:
         return None
     ids = (conflict.base_id, conflict.ours_id, conflict.theirs_id)
     base, ours, theirs = (

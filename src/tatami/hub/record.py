@@ -16,6 +16,7 @@ from tatami.store.repository import (
     Repository,
     command_rows,
     landed_rows,
+    relanded_ids,
 )
 from tatami.values.ids import CommandId
 
@@ -42,6 +43,7 @@ class Record:
         self.next_event = 1
         self.next_entry = 1
         self.landed: dict[str, str] = {}
+        self.trunk_ref = ledger.trunk_ref()
         self.pinned: set[str] = set()
         self._answers: list[tuple[CommandId, Answer]] = []
         self._events: list[tuple[int, Json]] = []
@@ -55,14 +57,16 @@ class Record:
         for entry in self.ledger.entries():
             found.queue.entries[entry.number] = entry
             self._note_landed(entry)
+        found.queue.paused = self.ledger.paused()
         events = dict(self.ledger.events())
         checkpoint = self.ledger.checkpoint()
         self.next_event = max(checkpoint.next_event, max(events, default=0) + 1)
         changed = self._replay(checkpoint.op, found, events)
         for number in sorted(events):
-            found.conversation.events.append((number, events[number]))
+            found.conversation.events.append((number, {"cursor": number, **events[number]}))
         found.conversation.next_event = self.next_event
-        self.next_entry = found.queue.next_number = max(found.queue.entries, default=0) + 1
+        self.next_entry = max(self.next_entry, max(found.queue.entries, default=0) + 1)
+        found.queue.next_number = self.next_entry
         self._note_pinned(found.queue)
         self.ledger.save(entries=changed)
         self.save()
@@ -81,12 +85,19 @@ class Record:
         return told
 
     def record_entries(
-        self, entries: tuple[Entry, ...], answers: list[tuple[CommandId, Answer]]
+        self,
+        entries: tuple[Entry, ...],
+        answers: list[tuple[CommandId, Answer]],
+        paused: bool | None = None,
     ) -> list[Json]:
-        """Makes queue entries (and answers about them) durable now; returns their events."""
+        """Makes queue entries (and answers about them) durable now; returns their events.
+
+        paused: whether the queue is now paused (None: as it was).
+        """
         told = [entry_fact(entry) for entry in entries]
         numbered = list(enumerate(told, start=self.next_event))
-        self.ledger.save(answers=answers, entries=entries, events=numbered)
+        ref = self.trunk_ref
+        self.ledger.save(answers, entries, numbered, paused=paused, trunk_ref=ref)
         self.next_event += len(told)
         for entry in entries:
             self._note_landed(entry)
@@ -106,7 +117,7 @@ class Record:
         self._answers, self._events = [], []
 
     def _replay(self, until: str, found: Recovered, events: dict[int, Json]) -> list[Entry]:
-        """Applies the operations after `until`, oldest first; returns entries that had landed."""
+        """Applies the operations after `until`, oldest first; returns the entries they changed."""
         missed = []
         start: str | None = None
         while until != (page_end := start):
@@ -116,26 +127,43 @@ class Record:
             if known is not None or len(page) < PAGE:
                 break
             start = page[-1].id
-        landed = []
+        changed: dict[int, Entry] = {}
         for op in reversed(missed):
             first = int(op.attributes.get(FIRST_EVENT, "0"))
             for number, fact in enumerate(facts(op.id, op.attributes), start=first):
                 if first:
-                    events[number] = {"cursor": number, **fact}
-                    self._events.append((number, events[number]))
+                    events[number] = fact
+                    self._events.append((number, fact))
                     self.next_event = max(self.next_event, number + 1)
             for command, answer in answers_of(op.id, op.attributes):
                 protocol.remember(found.conversation, command, answer)
                 self.answered(command, answer)
-            landed += _landed_entries(found.queue, op.attributes)
+            changed.update((e.number, e) for e in _landed_entries(found.queue, op.attributes))
+            changed.update((e.number, e) for e in _moved_entries(found.queue, op.attributes))
+            self._note_rows(op.attributes)
             self._op = op.id
-        for entry in landed:
+        for entry in changed.values():
             self._note_landed(entry)
-        return landed
+        return list(changed.values())
+
+    def _note_rows(self, attributes: dict[str, str]) -> None:
+        """What an operation landed is known from it alone, should the ledger have been deleted."""
+        for number, queued, commit in landed_rows(attributes):
+            self.landed[queued] = commit
+            self.next_entry = max(self.next_entry, number + 1)
+        moved = relanded_ids(attributes)
+        for queued, commit in list(self.landed.items()) if moved else ():
+            self.landed[queued] = moved.get(commit, commit)
+            if not self.landed[queued]:
+                del self.landed[queued]
 
     def _note_landed(self, entry: Entry) -> None:
         if entry.state == "landed":
             self.landed.update(zip(entry.commits, entry.landed, strict=True))
+        elif entry.state == "handed_back":
+            # It may have been on the trunk before the user moved that; it has to land again.
+            for commit in entry.commits:
+                self.landed.pop(commit, None)
 
     def _note_pinned(self, queue: landing.State) -> None:
         for entry in queue.entries.values():
@@ -165,7 +193,9 @@ def answers_of(op: str, attributes: dict[str, str]) -> list[tuple[CommandId, Ans
         if verb == "agent":
             rows = answers[parsed].result["agents"] if parsed in answers else []
             assert isinstance(rows, list)
-            answers[parsed] = Answer({"agents": [*rows, {"agent": agent, "head": commit}], "op": op})
+            answers[parsed] = Answer(
+                {"agents": [*rows, {"agent": agent, "head": commit}], "op": op}
+            )
         else:
             answers[parsed] = Answer(row)
     return list(answers.items())
@@ -189,4 +219,23 @@ def _landed_entries(queue: landing.State, attributes: dict[str, str]) -> list[En
             entry = replace(entry, state="landed", reason="", landed=tuple(commits))
             queue.entries[number] = entry
             changed.append(entry)
+    return changed
+
+
+def moved_entry(entry: Entry, moved: dict[str, str]) -> Entry:
+    """The entry after landed commits got new ids; handed back where one ("") no longer merges."""
+    if entry.state != "landed" or moved.keys().isdisjoint(entry.landed):
+        return entry
+    landed = tuple(moved.get(commit, commit) for commit in entry.landed)
+    if all(landed):
+        return replace(entry, landed=landed)
+    reason = "no longer merges after the trunk was moved in git"
+    return replace(entry, state="handed_back", reason=reason, landed=())
+
+
+def _moved_entries(queue: landing.State, attributes: dict[str, str]) -> list[Entry]:
+    """Landed queue entries that an operation put elsewhere though the ledger does not know it."""
+    moved = relanded_ids(attributes)
+    changed = [e for entry in queue.entries.values() if (e := moved_entry(entry, moved)) != entry]
+    queue.entries.update((entry.number, entry) for entry in changed)
     return changed

@@ -15,7 +15,6 @@ from tatami.values.limits import SUBSCRIBER_QUEUE_MAX
 
 log = logging.getLogger("tatami.hub")
 ENCODER = msgspec.json.Encoder()
-HELLO_SECONDS = 10.0
 WRITE_BUFFER_BYTES_MAX = 256 * 1024 * 1024
 """Answers waiting for one slow reader; past this it is cut off."""
 
@@ -25,10 +24,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._buffer = bytearray()
-        self._prefix: frames.Prefix | None = None
-        self._greeted = False
-        self._unread_events = 0
+        self._reader = frames.Reader()
         self.number = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -45,55 +41,39 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
         self.number = self._hub.joined(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Tells the hub that nobody waits here any more."""
         if self.number:
             self._hub.left(self.number)
 
     def data_received(self, data: bytes) -> None:
-        """Takes every whole frame out of the bytes received so far."""
-        self._buffer += data
+        """Hands over every request that is whole now."""
         try:
-            while self._take_frame():
-                pass
+            for frame in self._reader.feed(data):
+                self._request(frame)
         except frames.FrameError as error:
             log.warning("connection %d: %s", self.number, error)
             self._transport.abort()
 
-    def _take_frame(self) -> bool:
-        if self._prefix is None:
-            if len(self._buffer) < frames.PREFIX.size:
-                return False
-            self._prefix = frames.parse_prefix(bytes(self._buffer[: frames.PREFIX.size]))
-            del self._buffer[: frames.PREFIX.size]
-        prefix = self._prefix
-        size = prefix.header_bytes + prefix.body_bytes
-        if len(self._buffer) < size:
-            return False
-        header = bytes(self._buffer[: prefix.header_bytes])
-        body = bytes(memoryview(self._buffer)[prefix.header_bytes : size])
-        del self._buffer[:size]
-        self._prefix = None
-        frames.check(prefix, header, body)
-        self._request(prefix, header, body)
-        return True
-
-    def _request(self, prefix: frames.Prefix, header: bytes, body: bytes) -> None:
+    def _request(self, frame: frames.Frame) -> None:
+        header = frame.header
         try:
-            if prefix.protocol != frames.PROTOCOL:
+            if frame.protocol != frames.PROTOCOL:
                 raise UsageError(
-                    f"the hub speaks protocol {frames.PROTOCOL}, this client {prefix.protocol}",
+                    f"the hub speaks protocol {frames.PROTOCOL}, this client {frame.protocol}",
                     code="hub_version",
                     fix="tatami stop",
                 )
             request = messages.REQUEST.decode(header)
         except msgspec.DecodeError as error:
             number = _number_of(header)
-            self.reply(number, Answer(error=UsageError(f"bad request: {error}", code="bad_request")))
+            self.reply(
+                number, Answer(error=UsageError(f"bad request: {error}", code="bad_request"))
+            )
         except UsageError as error:
             self.reply(_number_of(header), Answer(error=error))
         else:
-            self._hub.asked(self.number, request, body)
+            self._hub.asked(self.number, request, frame.body)
 
     def reply(self, n: int, answer: Answer) -> None:
         """Sends an answer, with the file contents it carries."""
@@ -101,7 +81,16 @@ class Connection(asyncio.Protocol):
             header: Json = {"n": n, "result": answer.result}
         else:
             header = {"n": n, **error_json(answer.error)}
-        self._transport.write(frames.encode(ENCODER.encode(header), answer.body))
+        try:
+            frame = frames.encode(ENCODER.encode(header), answer.body)
+        except frames.FrameError as error:
+            refusal = UsageError(
+                f"the answer is too large: {error}",
+                code="answer_too_large",
+                fix="ask for less: --limit N, or fewer paths",
+            )
+            frame = frames.encode(ENCODER.encode({"n": n, **error_json(refusal)}))
+        self._transport.write(frame)
 
     def push(self, n: int, event: Json) -> None:
         """Sends an event; a subscriber that does not read is cut off at its limit."""

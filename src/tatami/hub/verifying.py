@@ -1,5 +1,6 @@
 """Runs a landing's verify command on exactly the tree that would land, away from the repository."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -66,8 +67,6 @@ def _run(tree: str, command: str) -> Verdict:
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     """Ends what the command left running; its group is its own session."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()

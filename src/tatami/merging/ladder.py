@@ -48,24 +48,21 @@ def identical(sides: Sides) -> Side | None:
 
 
 def one_side(sides: Sides) -> Side | None:
-    """Only one side changed anything, or one changed the mode and the other the content."""
+    """Only one side changed anything, or one changed a file's mode and the other its content."""
     whole = _pick(sides.base, sides.ours, sides.theirs)
-    if whole is not None or any(side.mode == 0 for side in (sides.base, sides.ours, sides.theirs)):
+    if whole is not None or not _all_regular(sides):
         return whole
     mode = _pick(sides.base.mode, sides.ours.mode, sides.theirs.mode)
     content = _pick(sides.base.content, sides.ours.content, sides.theirs.content)
-    if mode is None or content is None or mode not in REGULAR:
-        return None
-    return Side(mode, content)
+    return None if mode is None or content is None else Side(mode, content)
 
 
 def text(merge: TextMerge) -> Rung:
     """git's three-way text merge, where all three are regular files."""
 
     def rung(sides: Sides) -> Side | None:
-        modes = (sides.base.mode, sides.ours.mode, sides.theirs.mode)
-        mode = _pick(*modes)
-        if mode is None or any(m not in REGULAR for m in modes):
+        mode = _pick(sides.base.mode, sides.ours.mode, sides.theirs.mode)
+        if mode is None or not _all_regular(sides):
             return None
         merged = merge(sides.base.content, sides.ours.content, sides.theirs.content)
         return None if merged is None else Side(mode, merged)
@@ -80,6 +77,11 @@ def climb(sides: Sides, rungs: Sequence[tuple[str, Rung]]) -> Resolution | None:
         if side is not None:
             return Resolution(side.mode, side.content, name)
     return None
+
+
+def _all_regular(sides: Sides) -> bool:
+    # A link's target is no text of a file: mixed kinds are for people to sort out.
+    return all(side.mode in REGULAR for side in (sides.base, sides.ours, sides.theirs))
 
 
 def _pick(base: Value, ours: Value, theirs: Value) -> Value | None:

@@ -1,10 +1,12 @@
 """Checks a request before anything is done with it: names, paths, modes, sizes."""
 
+from collections.abc import Sequence
+
 from tatami.protocol import messages
 from tatami.values.errors import UsageError
 from tatami.values.ids import agent_name
-from tatami.values.limits import COMMIT_PATHS_MAX, MESSAGE_BYTES_MAX
-from tatami.values.paths import file_mode, repo_path
+from tatami.values.limits import COMMIT_PATHS_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX
+from tatami.values.paths import SUBMODULE, file_mode, repo_path
 
 HEX = frozenset("0123456789abcdef")
 
@@ -19,6 +21,9 @@ def admit(request: messages.Mutation) -> None:
                 agent_name(name)
             if request.verify is not None and not request.verify.strip():
                 raise UsageError("the verify command is empty", code="usage")
+        case messages.Agents():
+            for name in request.names:
+                agent_name(name)
         case messages.Reset() | messages.Retire():
             agent_name(request.agent)
         case _:
@@ -51,13 +56,38 @@ def _commit(request: messages.Commit) -> None:
     for part in request.author or ():
         if any(c in part for c in "<>\n\0"):
             raise UsageError(f"author {part!r} holds one of < > NUL newline", code="bad_author")
-    seen = set()
-    for path, mode, content in request.changes:
+    _changes(request.changes)
+
+
+def _changes(changes: Sequence[messages.ChangeRow]) -> None:
+    written: dict[str, bool] = {}
+    for path, mode, content in changes:
         repo_path(path)
-        if path in seen:
+        if path in written:
             raise UsageError(f"path {path!r} is given twice", code="bad_path")
-        seen.add(path)
+        written[path] = content is not None
         if content is not None:
-            file_mode(mode, allow_submodules=True)
-        if isinstance(content, str) and (len(content) != 40 or not HEX.issuperset(content)):
-            raise UsageError(f"{content[:50]!r} is not a blob id", code="bad_request")
+            file_mode(mode, allow_submodules=True, path=path)
+            _content(path, mode, content)
+    for path, is_written in written.items():
+        folder = path.rpartition("/")[0]
+        while folder and is_written:
+            if written.get(folder):
+                raise UsageError(f"{folder!r} is both a file and a folder", code="bad_path")
+            folder = folder.rpartition("/")[0]
+
+
+def _content(path: str, mode: int, content: int | str) -> None:
+    if isinstance(content, str):
+        if len(content) != 40 or not HEX.issuperset(content):
+            raise UsageError(f"{content[:50]!r} is not an object id", code="bad_request")
+    elif mode == SUBMODULE:
+        raise UsageError(f"submodule {path!r} needs a commit id, not content", code="bad_request")
+    elif content < 0:
+        raise UsageError(f"the size of {path!r} is negative", code="bad_request")
+    elif content > FILE_BYTES_MAX:
+        raise UsageError(
+            f"{path!r} has {content} bytes; at most {FILE_BYTES_MAX} are taken",
+            code="file_too_large",
+            fix="git lfs track, or leave the file out",
+        )

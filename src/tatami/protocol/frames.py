@@ -12,7 +12,7 @@ Only the standard library: the hot verbs import this file and must start like ba
 import json
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tatami.values.limits import FRAME_BYTES_MAX, HEADER_BYTES_MAX
@@ -20,6 +20,7 @@ from tatami.values.limits import FRAME_BYTES_MAX, HEADER_BYTES_MAX
 MAGIC = b"Tt"
 PROTOCOL = 1
 PREFIX = struct.Struct(">2sHIQI")
+FOREIGN = "the peer does not speak Tatami's protocol"
 
 
 class FrameError(Exception):
@@ -35,11 +36,54 @@ class Prefix(NamedTuple):
     checksum: int
 
 
+class Frame(NamedTuple):
+    """A whole frame whose checksum is right."""
+
+    protocol: int
+    header: bytes
+    body: bytes
+
+
+class Reader:
+    """Cuts a stream of bytes into frames, however the bytes arrive."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._prefix: Prefix | None = None
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Takes bytes and yields the frames that are whole now.
+
+        Raises `FrameError` after the good frames before it; the stream is of no use then.
+        """
+        self._buffer += data
+        while True:
+            if self._prefix is None:
+                # Foreign bytes are told by the first of them: nobody waits for twenty.
+                if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
+                    raise FrameError(FOREIGN)
+                if len(self._buffer) < PREFIX.size:
+                    return
+                self._prefix = parse_prefix(bytes(self._buffer[: PREFIX.size]))
+                del self._buffer[: PREFIX.size]
+            prefix = self._prefix
+            size = prefix.header_bytes + prefix.body_bytes
+            if len(self._buffer) < size:
+                return
+            with memoryview(self._buffer) as view:
+                header = bytes(view[: prefix.header_bytes])
+                body = bytes(view[prefix.header_bytes : size])
+            del self._buffer[:size]
+            self._prefix = None
+            check(prefix, header, body)
+            yield Frame(prefix.protocol, header, body)
+
+
 def parse_prefix(data: bytes) -> Prefix:
     """Reads the fixed part; raises `FrameError` for foreign bytes or sizes over the limits."""
     magic, protocol, header_bytes, body_bytes, checksum = PREFIX.unpack(data)
     if magic != MAGIC:
-        raise FrameError("the peer does not speak Tatami's protocol")
+        raise FrameError(FOREIGN)
     if header_bytes > HEADER_BYTES_MAX or header_bytes + body_bytes > FRAME_BYTES_MAX:
         raise FrameError(f"frame of {header_bytes + body_bytes} bytes is over the limit")
     return Prefix(protocol, header_bytes, body_bytes, checksum)
@@ -64,5 +108,8 @@ def encode(header: bytes, body: Iterable[bytes] = ()) -> bytes:
 
 
 def encode_json(header: object, body: Iterable[bytes] = ()) -> bytes:
-    """Returns a frame of a plain JSON value, for callers without a faster encoder."""
-    return encode(json.dumps(header, separators=(",", ":")).encode(), body)
+    """Returns a frame of a plain JSON value, for callers without a faster encoder.
+
+    Raises `UnicodeEncodeError` for text that is none: half of a surrogate pair.
+    """
+    return encode(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode(), body)

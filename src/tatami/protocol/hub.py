@@ -152,8 +152,11 @@ def _asked(state: State, asked: Asked) -> list[Effect]:
     asker = (asked.connection, request.n)
     try:
         command = CommandId.parse(request.id)
-    except UsageError as error:
-        return [Reply(*asker, Answer(error=error))]
+    except UsageError as refusal:
+        return [Reply(*asker, Answer(error=refusal))]
+    if command in state.waiting:
+        state.waiting[command].append(asker)
+        return []
     client = state.clients.get(command.incarnation)
     if client and command.sequence in client.answers:
         return [Reply(*asker, client.answers[command.sequence])]
@@ -164,9 +167,6 @@ def _asked(state: State, asked: Asked) -> list[Effect]:
             fix="tatami log",
         )
         return [Reply(*asker, Answer(error=error))]
-    if command in state.waiting:
-        state.waiting[command].append(asker)
-        return []
     state.waiting[command] = [asker]
     return [Enqueue(command, request, asked.body)]
 

@@ -9,22 +9,24 @@ from typing import Literal
 import msgspec
 
 ChangeRow = tuple[str, int, int | str | None]
-"""Path, mode, and the size of its content in the body, or an existing blob's id, or None: deleted."""
+"""Path, mode, and the size of its content in the body, or an existing blob's id, or None (gone)."""
 
 
-class Request(msgspec.Struct, forbid_unknown_fields=True, tag_field="verb", frozen=True, kw_only=True):
+class Request(
+    msgspec.Struct, forbid_unknown_fields=True, tag_field="verb", frozen=True, kw_only=True
+):
     """Base of every request."""
 
     n: int
 
 
-class Hello(Request, tag="hello"):
+class Hello(Request, tag="hello", frozen=True):
     """First on every connection; `version` is the client's release."""
 
     version: str
 
 
-class Commit(Request, tag="commit"):
+class Commit(Request, tag="commit", frozen=True):
     """Commits `changes` on the agent's line; `expected` refuses if its head is another.
 
     amend replaces the head. allow_empty commits without a change. author is name and e-mail.
@@ -40,9 +42,11 @@ class Commit(Request, tag="commit"):
     author: tuple[str, str] | None = None
 
 
-class Agents(Request, tag="agents"):
-    """Makes lines of changes for new agents at `base` (None: the trunk); known ones are returned
-    as they are when `existing` allows it."""
+class Agents(Request, tag="agents", frozen=True):
+    """Makes lines of changes for new agents at `base` (None: the trunk).
+
+    Known ones are returned as they are when `existing` allows it.
+    """
 
     id: str
     names: list[str]
@@ -50,7 +54,7 @@ class Agents(Request, tag="agents"):
     existing: bool = False
 
 
-class Reset(Request, tag="reset"):
+class Reset(Request, tag="reset", frozen=True):
     """Moves an agent's line to `rev`; its commits stay in the operation log."""
 
     id: str
@@ -58,7 +62,7 @@ class Reset(Request, tag="reset"):
     rev: str
 
 
-class Retire(Request, tag="retire"):
+class Retire(Request, tag="retire", frozen=True):
     """Forgets an agent whose work has landed; refuses (`unlanded`) while commits would vanish."""
 
     id: str
@@ -66,16 +70,18 @@ class Retire(Request, tag="retire"):
     keep_branch: bool = False
 
 
-class Land(Request, tag="land"):
-    """Queues the agents' lines for landing in this order; `verify` is a shell command that must
-    succeed on exactly the tree that would land."""
+class Land(Request, tag="land", frozen=True):
+    """Queues the agents' lines for landing in this order.
+
+    `verify` is a shell command that must succeed on exactly the tree that would land.
+    """
 
     id: str
     agents: list[str]
     verify: str | None = None
 
 
-class QueueAction(Request, tag="queue-action"):
+class QueueAction(Request, tag="queue-action", frozen=True):
     """Retries or rejects entries of the landing queue, or pauses and resumes it."""
 
     id: str
@@ -83,24 +89,24 @@ class QueueAction(Request, tag="queue-action"):
     entries: list[int] = []
 
 
-class Queue(Request, tag="queue"):
+class Queue(Request, tag="queue", frozen=True):
     """Lists the landing queue; `wait` answers only when these entries are finished."""
 
     wait: list[int] = []
     done: bool = False
 
 
-class Conflict(Request, tag="conflict"):
+class Conflict(Request, tag="conflict", frozen=True):
     """Shows a handed-back landing with the contents of every side."""
 
     entry: int
 
 
-class Status(Request, tag="status"):
+class Status(Request, tag="status", frozen=True):
     """Asks for hub, agents, queue, trunk and warnings."""
 
 
-class Log(Request, tag="log"):
+class Log(Request, tag="log", frozen=True):
     """Asks for commits, newest first; `all` means every agent's line and the trunk."""
 
     revs: list[str] = []
@@ -108,46 +114,61 @@ class Log(Request, tag="log"):
     limit: int | None = None
 
 
-class OpLog(Request, tag="op-log"):
+class OpLog(Request, tag="op-log", frozen=True):
     """Asks for operations, newest first, from `start` (None: the head)."""
 
     limit: int | None = None
     start: str | None = None
 
 
-class Read(Request, tag="read"):
+class Read(Request, tag="read", frozen=True):
     """Asks for file contents of a revision; they come in the body, absent ones with size -1."""
 
     rev: str
     paths: list[str]
 
 
-class Resolve(Request, tag="resolve"):
+class Resolve(Request, tag="resolve", frozen=True):
     """Asks which commit a name means."""
 
     rev: str
 
 
-class Diff(Request, tag="diff"):
+class Diff(Request, tag="diff", frozen=True):
     """Asks which paths differ between two revisions."""
 
     old: str
     new: str
 
 
-class Subscribe(Request, tag="subscribe"):
+class Subscribe(Request, tag="subscribe", frozen=True):
     """Asks for every event after a cursor (None: from now on)."""
 
     after: int | None = None
 
 
-class Stop(Request, tag="stop"):
+class Stop(Request, tag="stop", frozen=True):
     """Asks the hub to finish what it has accepted and to end."""
 
 
 AnyRequest = (
-    Hello | Commit | Agents | Reset | Retire | Land | QueueAction | Queue | Conflict | Status | Log
-    | OpLog | Read | Resolve | Diff | Subscribe | Stop
+    Hello
+    | Commit
+    | Agents
+    | Reset
+    | Retire
+    | Land
+    | QueueAction
+    | Queue
+    | Conflict
+    | Status
+    | Log
+    | OpLog
+    | Read
+    | Resolve
+    | Diff
+    | Subscribe
+    | Stop
 )
 Mutation = Commit | Agents | Reset | Retire | Land | QueueAction
 REQUEST = msgspec.json.Decoder(AnyRequest)

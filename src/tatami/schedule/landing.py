@@ -3,9 +3,12 @@
     queued -> landing -> landed | handed_back (conflict) | rejected (verify failed, or by hand)
     handed_back, rejected -> queued (retry)
 
-An entry pins commit ids, so that nothing the agent does afterwards changes what lands.
+An entry pins commit ids, so that nothing the agent does afterwards changes what lands. A later
+entry of the same agent builds on the earlier ones: it is attempted after them, and handed back with
+them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -74,7 +77,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Effect: record these entries; whoever waits for them may be told."""
+    """Effect: record these entries durably, before anything after it in the list is begun.
+
+    An `Asked` always has one, perhaps empty, because its answer is recorded with it.
+    """
 
     entries: tuple[Entry, ...]
 
@@ -101,13 +107,13 @@ def step(
                 state.next_number = max(state.next_number, entry.number + 1)
         case Attempted(entries=entries):
             state.attempting = False
-            for entry in entries:
-                state.entries[entry.number] = entry
-            effects.append(Changed(entries))
+            state.entries.update((entry.number, entry) for entry in entries)
+            followers = _hand_back_followers(state, entries)
+            if followers:
+                effects.append(Changed(followers))
         case Asked():
             changed = _asked(state, happening)
-            if changed:
-                effects.append(Changed(changed))
+            effects.append(Changed(changed + _hand_back_followers(state, changed)))
     if not state.attempting and not state.paused:
         group = _next(state)
         if group:
@@ -128,17 +134,36 @@ def forget_finished(state: State, keep: int) -> tuple[int, ...]:
 
 
 def _next(state: State) -> tuple[Entry, ...]:
-    """The longest run of queued entries that can share an attempt: a verified one goes alone."""
-    group: list[Entry] = []
-    for entry in sorted(state.entries.values(), key=lambda entry: entry.number):
-        if entry.state != "queued":
-            continue
-        if entry.verify is not None:
-            return tuple(group) or (entry,)
-        group.append(entry)
-        if len(group) == GROUP_MAX:
+    """The longest run of queued entries that can share an attempt.
+
+    A verified one goes alone; a second one of an agent waits for the first to land.
+    """
+    queued = [entry for entry in state.entries.values() if entry.state == "queued"]
+    group: dict[str, Entry] = {}
+    for entry in sorted(queued, key=lambda entry: entry.number)[: GROUP_MAX + 1]:
+        alone = entry.verify is not None
+        if len(group) == GROUP_MAX or entry.agent in group or (alone and group):
             break
-    return tuple(group)
+        group[entry.agent] = entry
+        if alone:
+            break
+    return tuple(group.values())
+
+
+def _hand_back_followers(state: State, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Hands back what is queued behind entries of the same agent that did not land."""
+    failed: dict[str, int] = {}
+    for entry in entries:
+        if entry.state in ("handed_back", "rejected"):
+            failed[entry.agent] = min(entry.number, failed.get(entry.agent, entry.number))
+    followers = []
+    for entry in state.entries.values() if failed else ():
+        before = failed.get(entry.agent, entry.number)
+        if entry.state == "queued" and entry.number > before:
+            reason = f"builds on entry {before}, which did not land"
+            followers.append(replace(entry, state="handed_back", reason=reason))
+    state.entries.update((entry.number, entry) for entry in followers)
+    return tuple(followers)
 
 
 def _asked(state: State, asked: Asked) -> tuple[Entry, ...]:
@@ -169,7 +194,9 @@ def _refusal(state: State, number: int, action: str) -> TatamiError | None:
         )
     if entry.state in ("landing", "landed"):
         return ConflictError(
-            f"entry {number} is {entry.state} and cannot be {action}ed".replace("retryed", "retried"),
+            f"entry {number} is {entry.state} and cannot be {action}ed".replace(
+                "retryed", "retried"
+            ),
             code="queue_state",
             fix="tatami queue",
         )

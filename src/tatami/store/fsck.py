@@ -187,14 +187,12 @@ def _check_acknowledged(
     for heads in _heads_of_views(repository, operations):
         if not missing:
             return
-        missing -= _history(one.place, heads)
+        missing -= _history(one.place, repository, heads, missing)
     for id in sorted(missing):
         one.found("I1", id, "was acknowledged, and no operation reaches it")
 
 
-def _heads_of_views(
-    repository: Repository, operations: Sequence[Operation]
-) -> Iterator[set[str]]:
+def _heads_of_views(repository: Repository, operations: Sequence[Operation]) -> Iterator[set[str]]:
     """The heads of today's view, which mostly reach everything; then those of all others."""
     with core_errors():
         today = set(repository.core.view().heads)
@@ -202,11 +200,13 @@ def _heads_of_views(
         yield {h for op in operations for h in repository.core.view(op.id).heads} - today
 
 
-def _history(place: Place, heads: set[str]) -> set[str]:
-    """Every commit these reach, as git walks them; those before a missing one."""
-    wanted = "\n".join(heads - {ROOT_COMMIT}).encode()
-    done = git.run(place.common, "rev-list", "--stdin", stdin=wanted, check=False)
-    return set(done.stdout.decode("ascii", "replace").split())
+def _history(place: Place, repository: Repository, heads: set[str], wanted: set[str]) -> set[str]:
+    """Every commit these reach, as git walks them; what git cannot read is asked of jj's index."""
+    stdin = "\n".join(heads - {ROOT_COMMIT}).encode()
+    done = git.run(place.common, "rev-list", "--stdin", stdin=stdin, check=False)
+    if done.returncode:
+        return {id for id in wanted if repository.is_known(id)}
+    return set(done.stdout.decode("ascii").split())
 
 
 def _check_branches(one: _Check, repository: Repository) -> None:
@@ -224,14 +224,15 @@ def _check_branches(one: _Check, repository: Repository) -> None:
         elif ref is None:
             one.found("branches", name, f"git has no such branch; it belongs at {bookmark[:12]}")
         elif ref != bookmark and not _reaches(one.place, ref, bookmark):
-            what = f"git's branch is at {ref[:12]}, the bookmark at {bookmark[:12]}"
+            what = (
+                f"git's branch is at {ref[:12]}, the bookmark at {bookmark[:12]}; the agent's next"
+            )
+            what += " command or the hub's next start settles it"
             one.found("branches", name, what)
 
 
 def _reaches(place: Place, descendant: str, ancestor: str) -> bool:
-    done = git.run(
-        place.common, "merge-base", "--is-ancestor", ancestor, descendant, check=False
-    )
+    done = git.run(place.common, "merge-base", "--is-ancestor", ancestor, descendant, check=False)
     return done.returncode == 0
 
 

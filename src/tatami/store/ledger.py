@@ -65,6 +65,12 @@ class Ledger:
         with self._env.begin(db=self._meta) as read:
             return read.get(b"paused") == _dumps(True)
 
+    def trunk_ref(self) -> str | None:
+        """The commit that git's trunk branch was last known at."""
+        with self._env.begin(db=self._meta) as read:
+            value = read.get(b"trunk_ref")
+        return value.decode() if value else None
+
     def save(
         self,
         answers: Iterable[tuple[CommandId, Answer]] = (),
@@ -73,6 +79,7 @@ class Ledger:
         checkpoint: Checkpoint | None = None,
         *,
         paused: bool | None = None,
+        trunk_ref: str | None = None,
     ) -> None:
         """Records everything in one synced transaction."""
         with self._env.begin(write=True) as write:
@@ -87,6 +94,8 @@ class Ledger:
                 self._trim_events(write, newest - EVENTS_KEPT)
             if checkpoint:
                 write.put(b"checkpoint", _dumps(asdict(checkpoint)), db=self._meta)
+            if trunk_ref is not None:
+                write.put(b"trunk_ref", trunk_ref.encode(), db=self._meta)
             if paused is not None:
                 write.put(b"paused", _dumps(paused), db=self._meta)
 
@@ -124,7 +133,9 @@ def count_rows(directory: str) -> int:
     ledger = Ledger(directory, writes=False)
     try:
         ledger.checkpoint()
-        return sum(1 for rows in (ledger.answers(), ledger.entries(), ledger.events()) for _ in rows)
+        return sum(
+            1 for rows in (ledger.answers(), ledger.entries(), ledger.events()) for _ in rows
+        )
     finally:
         ledger.close()
 

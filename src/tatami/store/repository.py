@@ -4,7 +4,7 @@ import json
 import os
 import pwd
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,6 +30,8 @@ FIRST_EVENT = "tatami:first-event"
 """Operation attribute: the number of the first event this operation stands for."""
 LANDED = "tatami:landed"
 """Operation attribute: JSON rows [queue entry, commit as queued, commit as landed]."""
+RELANDED = "tatami:relanded"
+"""Operation attribute: JSON object, a landing's id -> the one it has now ("" = off the trunk)."""
 
 _USAGE = ("not_found", "ambiguous", "bad_path", "bad_input", "unsupported")
 
@@ -101,6 +103,8 @@ class Repository:
         self.trunk = trunk
         self.bookmarks: dict[str, str | None] = {}
         self.trees: dict[str, str] = {}
+        self.branches: dict[str, str] = {}
+        """Where each agent's git branch was when we last moved it or looked."""
         self.refresh(force=True)
 
     @classmethod
@@ -222,6 +226,16 @@ class Repository:
         with core_errors():
             return self.core.prepare(specs).commits
 
+    def build_tree(self, spec: CommitSpec) -> str:
+        """The tree a spec makes, so that it can be merged with at once.
+
+        Its objects are loose until an operation packs them; git may collect them any time before.
+        """
+        with core_errors():
+            batch = self.core.prepare((spec,))
+            self.core.write(batch)
+            return batch.commits[0].tree
+
     def export(self, spec: Sequence[CommitSpec], directory: str) -> int:
         """Writes the tree of the last of these commits into an empty directory; the file count."""
         with core_errors():
@@ -229,10 +243,35 @@ class Repository:
             self.core.write(batch)
             return _core.export(self.git_dir, batch.commits[-1].tree, directory)
 
-    def move_branches(self, heads: dict[str, str]) -> None:
-        """Makes agents' git branches follow their bookmarks (agent -> commit)."""
+    def move_branches(self, heads: dict[str, str]) -> list[str]:
+        """Makes agents' git branches follow their bookmarks (agent -> commit).
+
+        Returns the agents whose branch git has moved since we last looked; those stay.
+        """
+        moves = [(agent_ref(a), head, self.branches.get(a)) for a, head in heads.items()]
         with core_errors():
-            _core.write_refs(self.git_dir, [(agent_ref(a), head) for a, head in heads.items()])
+            elsewhere = set(_core.move_refs(self.git_dir, moves))
+        moved = {a: head for a, head in heads.items() if agent_ref(a) not in elsewhere}
+        self.branches |= moved
+        return [agent for agent in heads if agent not in moved]
+
+    def branch(self, agent: str) -> str | None:
+        """The commit an agent's git branch is at, or None where it has none."""
+        ref = agent_ref(agent)
+        try:
+            with open(os.path.join(self.git_dir, ref), encoding="ascii") as file:
+                return file.read(41).strip() or None
+        except (FileNotFoundError, UnicodeDecodeError):
+            return self.git_head(ref)
+
+    def moved_by_git(self, agents: Iterable[str]) -> dict[str, str]:
+        """Agents whose git branch is neither at their head nor where we last saw it, with it."""
+        found = {}
+        for agent in agents:
+            ref = self.branch(agent)
+            if ref and ref not in {self.branches.get(agent), self.head(agent)}:
+                found[agent] = ref
+        return found
 
     def maintain(self) -> int:
         """Consolidates small packs; how many went away."""
@@ -301,3 +340,9 @@ def landed_rows(attributes: dict[str, str]) -> list[tuple[int, str, str]]:
     """Reads an operation's `LANDED` attribute."""
     rows = json.loads(attributes.get(LANDED, "[]"))
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+def relanded_ids(attributes: dict[str, str]) -> dict[str, str]:
+    """Reads an operation's `RELANDED` attribute."""
+    found: dict[str, str] = json.loads(attributes.get(RELANDED, "{}"))
+    return found

@@ -58,11 +58,25 @@ class OwnPacks:
         """The name of a pack with this object, or None."""
         wanted = bytes.fromhex(id)
         for name, index in self._indexes.items():
-            count = int.from_bytes(index[INDEX_IDS_AT - 4 : INDEX_IDS_AT], "big")
-            at = bisect_left(range(count), wanted, key=lambda n, i=index: _id_at(i, n))
-            if at < count and _id_at(index, at) == wanted:
+            ids = _Ids(index)
+            at = bisect_left(ids, wanted)
+            if at < len(ids) and ids[at] == wanted:
                 return name
         return None
+
+
+class _Ids(Sequence[bytes]):
+    """The sorted object ids in a pack index (version 2)."""
+
+    def __init__(self, index: bytes) -> None:
+        self._index = index
+
+    def __len__(self) -> int:
+        return int.from_bytes(self._index[INDEX_IDS_AT - 4 : INDEX_IDS_AT], "big")
+
+    def __getitem__(self, number: int) -> bytes:  # type: ignore[override]
+        at = INDEX_IDS_AT + 20 * number
+        return self._index[at : at + 20]
 
 
 def ask_git(common: str, known: Collection[str]) -> GitVerdict:
@@ -105,7 +119,9 @@ def find_jj() -> str | None:
     return jj if said.stdout.startswith(JJ_TESTED) else None
 
 
-def ask_jj(jj: str, jj_repo: str, operations: Sequence[str]) -> Iterator[tuple[str, Finding | None]]:
+def ask_jj(
+    jj: str, jj_repo: str, operations: Sequence[str]
+) -> Iterator[tuple[str, Finding | None]]:
     """Runs jj's reading commands as of each operation; yields every command with its failure."""
     root = os.path.dirname(os.path.dirname(jj_repo))
     environment = git.clean_environment() | {"JJ_CONFIG": os.devnull}
@@ -140,10 +156,6 @@ def _lines(output: bytes) -> Iterator[str]:
 def _place(line: str) -> str:
     found = ID.search(line) or PACK.search(line)
     return found[0] if found else "git fsck"
-
-
-def _id_at(index: bytes, number: int) -> bytes:
-    return index[INDEX_IDS_AT + 20 * number : INDEX_IDS_AT + 20 * number + 20]
 
 
 def _read(path: str) -> bytes:

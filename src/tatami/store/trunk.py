@@ -36,19 +36,29 @@ def head(common: str, branch: str) -> str | None:
 
 
 def checkouts(common: str, branch: str) -> list[str]:
-    """The worktrees that have `branch` checked out (the main one first)."""
+    """The worktrees that have `branch` checked out, or rebase it (the main one first)."""
     found = []
-    wanted = f"ref: refs/heads/{branch}"
-    main = os.path.dirname(common)
-    if os.path.basename(common) == ".git" and _first_line(os.path.join(common, "HEAD")) == wanted:
-        found.append(main)
+    if os.path.basename(common) == ".git" and _holds(common, branch):
+        found.append(os.path.dirname(common))
     linked = os.path.join(common, "worktrees")
     for name in sorted(os.listdir(linked)) if os.path.isdir(linked) else ():
-        if _first_line(os.path.join(linked, name, "HEAD")) == wanted:
+        if _holds(os.path.join(linked, name), branch):
             pointer = _first_line(os.path.join(linked, name, "gitdir"))
             if pointer.endswith("/.git") and os.path.isdir(pointer[: -len("/.git")]):
                 found.append(pointer[: -len("/.git")])
     return found
+
+
+def _holds(git_dir: str, branch: str) -> bool:
+    """Whether a worktree is on a branch, or will be at the end of its rebase.
+
+    git moves a rebased branch at the end, and fails if it is not where the rebase began.
+    """
+    ref = f"refs/heads/{branch}"
+    return _first_line(os.path.join(git_dir, "HEAD")) == f"ref: {ref}" or any(
+        _first_line(os.path.join(git_dir, folder, "head-name")) == ref
+        for folder in ("rebase-merge", "rebase-apply")
+    )
 
 
 def move(common: str, branch: str, old: str, new: str) -> Moved:
@@ -62,6 +72,9 @@ def move(common: str, branch: str, old: str, new: str) -> Moved:
         return Moved()
     if head(common, branch) != old:
         return Moved(raced=True)
+    lock = os.path.join(common, f"refs/heads/{branch}.lock")
+    if os.path.exists(lock):
+        return Moved(waiting=f"another git works on the branch, or left {lock} behind")
     places = checkouts(common, branch)
     for place in places:
         refusal = _follow(place, old, new, dry_run=True)
@@ -79,7 +92,9 @@ def move(common: str, branch: str, old: str, new: str) -> Moved:
     )
     if done.returncode:
         _back(followed, new, old)
-        return Moved(raced=True)
+        if head(common, branch) != old:
+            return Moved(raced=True)
+        return Moved(waiting=_reason(done.stderr))
     return Moved()
 
 
@@ -111,7 +126,9 @@ def _untracked(place: str, old: str, new: str) -> list[str]:
     there = [p for p in added.stdout.split(b"\0") if p and os.path.lexists(os.path.join(root, p))]
     if not there:
         return []
-    listed = git.run(place, "--literal-pathspecs", "ls-files", "-o", "-z", "--", *(os.fsdecode(p) for p in there))
+    listed = git.run(
+        place, "--literal-pathspecs", "ls-files", "-o", "-z", "--", *(os.fsdecode(p) for p in there)
+    )
     return [os.fsdecode(path) for path in listed.stdout.split(b"\0") if path]
 
 
@@ -120,11 +137,15 @@ def _read_tree(place: str, *arguments: str) -> str:
         done = git.run(place, "read-tree", *arguments, check=False)
         if done.returncode == 0:
             return ""
-        words = done.stderr.decode("utf-8", "replace").strip()
-        if "index.lock" not in words:
+        if b"index.lock" not in done.stderr:
             break
-    lines = words.splitlines()
-    return lines[0].removeprefix("error: ") if lines else "git read-tree failed"
+    return _reason(done.stderr)
+
+
+def _reason(stderr: bytes) -> str:
+    """The first of git's words about a failure."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[0].removeprefix("fatal: ").removeprefix("error: ") if lines else "git failed"
 
 
 def _first_line(path: str) -> str:

@@ -1,7 +1,7 @@
 """Names of agents, commands and refs."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tatami.values.errors import UsageError
 from tatami.values.limits import AGENT_NAME_CHARS_MAX
@@ -9,6 +9,7 @@ from tatami.values.limits import AGENT_NAME_CHARS_MAX
 AGENT_REF_PREFIX = "refs/heads/agent/"
 AGENT_BOOKMARK_PREFIX = "agent/"
 _AGENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
+_COMMAND = re.compile(r"[0-9a-f]{16}:[1-9][0-9]{0,14}")
 
 
 def agent_name(text: str) -> str:
@@ -34,8 +35,7 @@ def agent_ref(agent: str) -> str:
     return AGENT_REF_PREFIX + agent
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class CommandId:
+class CommandId(NamedTuple):
     """Names a request for ever: the client's incarnation (16 hex digits) and its sequence number.
 
     A hub answers an id it has seen with the same answer and does nothing.
@@ -50,9 +50,6 @@ class CommandId:
     @classmethod
     def parse(cls, text: str) -> "CommandId":
         """Reads what `str()` wrote; raises `UsageError` for anything else."""
-        incarnation, _, sequence = text.partition(":")
-        if not re.fullmatch(r"[0-9a-f]{16}", incarnation) or not sequence.isascii():
+        if not _COMMAND.fullmatch(text):
             raise UsageError(f"{text[:80]!r} is not a command id", code="bad_command_id")
-        if not sequence.isdigit() or len(sequence) > 15 or int(sequence) < 1:
-            raise UsageError(f"{text[:80]!r} is not a command id", code="bad_command_id")
-        return cls(incarnation, int(sequence))
+        return cls(text[:16], int(text[17:]))

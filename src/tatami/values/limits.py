@@ -14,6 +14,8 @@ FILE_BYTES_MAX = 512 * 1024 * 1024
 """One file of a commit; bigger ones belong to git-lfs."""
 FRAME_BYTES_MAX = 1024 * 1024 * 1024
 """One request with all its files; the socket is local and the peer is the same user."""
+COMMIT_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024 * 1024
+"""Contents of one commit; the rest of its frame is the header with paths and sizes."""
 HEADER_BYTES_MAX = 64 * 1024 * 1024
 """The JSON part of a frame: 100 000 paths of 4 KiB never come near, and log answers fit."""
 AGENT_NAME_CHARS_MAX = 64

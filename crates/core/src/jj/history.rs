@@ -123,7 +123,9 @@ impl Core {
         if let Some(found) = self.resolve_git(name)? {
             return Ok(found);
         }
-        if let Some(found) = self.resolve_prefix(name)? {
+        // jj's root commit answers to a row of z; git has no such commit.
+        let root = self.repo.store().root_commit_id().hex();
+        if let Some(found) = self.resolve_prefix(name)?.filter(|found| *found != root) {
             return Ok(found);
         }
         Err(not_found(name))

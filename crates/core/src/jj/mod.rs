@@ -60,6 +60,8 @@ pub struct Core {
     writes: bool,
     /// Files that other programs wrote, and may not have made durable, are built upon.
     foreign: bool,
+    /// A sync failed; nothing is written through this handle any more.
+    broken: bool,
 }
 
 /// What `refresh` found.
@@ -88,7 +90,7 @@ impl Core {
         let extras = TableStore::load(paths.jj_repo.join("store/extra"), COMMIT_ID_BYTES);
         let compressor = Compressor::default();
         // What a crashed or foreign program left is as good as durable only after a barrier.
-        let foreign = true;
+        let (foreign, broken) = (true, false);
         let mut core = Self {
             paths,
             settings,
@@ -98,6 +100,7 @@ impl Core {
             compressor,
             writes,
             foreign,
+            broken,
         };
         if merged {
             core.sync_heads()?;

@@ -43,6 +43,10 @@ impl Core {
         if !self.writes {
             return Err(Error::new(Code::Unsupported, "this handle only reads"));
         }
+        if self.broken {
+            let what = "an earlier sync failed; the repository has to be opened anew";
+            return Err(Error::new(Code::SyncFailed, what));
+        }
         self.require_current()?;
         let mut result = OpResult::default();
         let mut clock = Instant::now();
@@ -51,9 +55,14 @@ impl Core {
             clock = Instant::now();
             passed
         };
-        let (unpublished, written) = self.write_all(batch, spec)?;
+        let wrote = match self.write_all(batch, spec) {
+            Err(error) if error.code == Code::Io => self.or_broken(Err(error)),
+            wrote => wrote,
+        };
+        let (unpublished, written) = wrote?;
         result.write_us = lap();
-        self.barrier_1(written.is_some())?;
+        let synced = self.barrier_1(written.is_some());
+        self.or_broken(synced)?;
         result.barrier1_us = lap();
         if let Err(error) = self.swap(&unpublished) {
             if let (Code::Stale, Some(written)) = (error.code, written) {
@@ -62,7 +71,8 @@ impl Core {
             return Err(error);
         }
         result.swap_us = lap();
-        self.barrier_2()?;
+        let synced = self.barrier_2();
+        self.or_broken(synced)?;
         result.barrier2_us = lap();
         self.repo = unpublished;
         if let Some(batch) = batch {
@@ -102,6 +112,14 @@ impl Core {
                 .map(|packing| packing.join().expect("a panic is one here too"))
                 .transpose()?;
             Ok((operation?, written))
+        })
+    }
+
+    /// A failed sync is final: the kernel reports it once and may have dropped the pages.
+    fn or_broken<T>(&mut self, synced: Result<T>) -> Result<T> {
+        synced.map_err(|error| {
+            self.broken = true;
+            Error::new(Code::SyncFailed, error.message)
         })
     }
 

@@ -12,6 +12,7 @@ use gix::objs::tree::EntryMode;
 use gix::{ObjectId, Repository};
 
 use super::filter::Filter;
+use crate::path::PATH_BYTES_MAX;
 use crate::source::object_error;
 use crate::{Error, Result};
 
@@ -105,6 +106,12 @@ impl Comparison<'_> {
             let entry = entry.map_err(|_| Error::Corrupt(format!("tree {id} is malformed")))?;
             let length = self.prefix.len();
             self.prefix.extend_from_slice(entry.filename);
+            if self.prefix.len() > PATH_BYTES_MAX {
+                // No file can be there; without a limit a hostile tree exhausts the stack.
+                return Err(Error::BadPath(format!(
+                    "tree {id} has a path of over 4096 bytes"
+                )));
+            }
             if entry.mode.is_tree() {
                 self.prefix.push(b'/');
             }

@@ -242,6 +242,9 @@ impl Reader<'_> {
         if mode != 0 {
             path::check(text).map_err(refuse)?;
         }
+        if mode == SYMLINK {
+            path::check_link(split(&item.path).1).map_err(refuse)?;
+        }
         let (path, untracked) = (text.to_owned(), !item.tracked && mode != 0);
         let file = ScannedFile {
             path,

@@ -1,0 +1,1 @@
+"""Measurements, one script per table of docs/results: `python -m bench.storm`."""

@@ -1,0 +1,185 @@
+"""Makes, lists and removes agents' workspaces: the files and the lines behind them."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tatami.client import working
+from tatami.store.locate import Place, marker
+from tatami.values.errors import ConflictError, TatamiError, UsageError
+from tatami.values.ids import agent_name
+from tatami.workspaces import git, line, making, removing, staging, worktree
+from tatami.workspaces.snapshot import changed_paths
+from tatami.workspaces.worktree import Workspace
+
+Json = dict[str, Any]
+Command = Callable[[str, Json, Sequence[bytes]], Json]
+"""Sends a command to the hub: verb, fields, contents."""
+SAVE_MESSAGE = "Save the workspace of {} before it is removed"
+SAVE_ROUNDS_MAX = 5
+"""What is staged and what is not are two commits; more means that somebody is still writing."""
+SCANS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What removing a workspace does, or did.
+
+    unsaved: paths with changes that are committed first. ignored: ignored files and folders, which
+    go. saved: the commit on the agent's line that holds the changes. recovery: the ref that holds
+    them where the line could not take them. retired: the agent is forgotten, since all it did has
+    landed; otherwise its line stays. note: what else to know.
+    """
+
+    name: str
+    path: str
+    unsaved: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    saved: str | None = None
+    recovery: str | None = None
+    retired: bool = False
+    note: str = ""
+
+
+def require_possible(place: Place, names: Sequence[str]) -> None:
+    """Raises `TatamiError` where an agent of these could not get its workspace; changes nothing."""
+    missing = [name for name in names if not _ready(place, agent_name(name))]
+    making.require_free(place.common, place.workspaces, missing)
+
+
+def ensure(place: Place, agents: Sequence[Json]) -> dict[str, Workspace]:
+    """The workspaces of agents (rows: `agent`, `head`), the missing ones made side by side."""
+    heads = {row["agent"]: row["head"] for row in agents}
+    spaces = {name: _ready(place, name) for name in heads}
+    if not all(spaces.values()):
+        with making.one_at_a_time(place.common):
+            removing.sweep(place.common, place.workspaces)
+            missing = {name: head for name, head in heads.items() if not _ready(place, name)}
+            making.require_free(place.common, place.workspaces, list(missing))
+            made = making.make(place.common, place.workspaces, missing)
+            spaces |= {space.name: space for space in made}
+    return {name: space or _named(place, name) for name, space in spaces.items()}
+
+
+def describe(place: Place, agents: Sequence[Json]) -> list[Json]:
+    """Every workspace as `workspace list --json` prints it; agents: rows of `status`.
+
+    base: the newest commit of the trunk in the agent's line. behind: commits of the trunk since.
+    dirty: something is not committed.
+    """
+    known = {row["name"]: row for row in agents}
+    spaces = worktree.registered(place.common)
+    trunk = f"refs/heads/{marker(place).trunk}"
+    with ThreadPoolExecutor(SCANS_AT_ONCE) as pool:
+        return list(pool.map(lambda space: _row(space, known.get(space.name, {}), trunk), spaces))
+
+
+def unsaved(space: Workspace) -> list[str]:
+    """The paths whose changes are in no commit; [] for a clean workspace."""
+    head = worktree.head(space)
+    behind = line.behind(space, head)
+    return changed_paths(space, behind.commit if behind else head)
+
+
+def preview(place: Place, name: str) -> Removal:
+    """What `remove` would do; changes nothing."""
+    space = _named(place, name)
+    if worktree.state(space) != "ready":
+        return Removal(name, space.path, note=f"the workspace is {worktree.state(space)}")
+    removing.require_no_repositories(space)
+    return Removal(name, space.path, tuple(unsaved(space)), tuple(removing.ignored(space)))
+
+
+def remove(place: Place, command: Command, name: str, force: bool = False) -> Removal:
+    """Removes a workspace once everything in it is saved, and its agent once all of it has landed.
+
+    command: sends a command to the hub. force: what the agent's line cannot take is saved under a
+    ref of its own. Raises `TatamiError` where something could not be saved; it is then all there.
+    """
+    with making.one_at_a_time(place.common):
+        space = _named(place, name)
+        removing.resume(space)
+        removed = _remove_files(place, space, command, force)
+    try:
+        command("retire", {"agent": name}, ())
+    except TatamiError as error:
+        if error.code not in {"unlanded", "unknown_agent", "queued"}:
+            raise
+        return replace(removed, note=" ".join(filter(None, (removed.note, error.message))))
+    return replace(removed, retired=True)
+
+
+def _remove_files(place: Place, space: Workspace, command: Command, force: bool) -> Removal:
+    found = worktree.state(space)
+    gone = Removal(space.name, space.path)
+    if found == "unfinished":
+        aside = making.clear_unfinished(place.common, place.workspaces, space.name)
+        return replace(gone, note=f"its files were moved to {aside}" if aside else "")
+    message = SAVE_MESSAGE.format(space.name)
+    if found == "missing":
+        recovery = staging.save(space, message, with_files=False)
+        removing.delete(space)
+        return replace(gone, recovery=recovery)
+    removing.require_no_repositories(space)
+    try:
+        saved, recovery = _commit_all(space, command, message), None
+    except TatamiError as error:
+        if not force:
+            raise ConflictError(
+                f"workspace {space.name} stays, its changes could not be committed: "
+                f"{error.message}",
+                code="unsaved",
+                fix=error.fix or f"tatami workspace remove {space.name} --force",
+            ) from error
+        saved, recovery = None, staging.save(space, message)
+    removing.delete(space, saved=recovery is not None)
+    return replace(gone, saved=saved, recovery=recovery)
+
+
+def _commit_all(space: Workspace, command: Command, message: str) -> str | None:
+    """Commits all that the workspace holds on the agent's line; None when nothing had to be."""
+
+    def send(fields: Json, body: Sequence[bytes]) -> Json:
+        return command("commit", {"agent": space.name, **fields}, body)
+
+    saved = None
+    for _ in range(SAVE_ROUNDS_MAX):
+        try:
+            # The user's hooks judge finished work; this must be kept whatever they think of it.
+            result, _ = working.snapshot(send, space, message, verify=False)
+        except UsageError as error:
+            if error.code != "nothing_to_commit":
+                raise
+            return saved
+        saved = str(result["commit"])
+    return saved
+
+
+def _ready(place: Place, name: str) -> Workspace | None:
+    space = worktree.get(place.common, name)
+    return space if space and worktree.state(space) == "ready" else None
+
+
+def _named(place: Place, name: str) -> Workspace:
+    space = worktree.get(place.common, agent_name(name))
+    if space is None:
+        raise UsageError(
+            f"there is no workspace {name}", code="no_workspace", fix="tatami workspace list"
+        )
+    return space
+
+
+def _row(space: Workspace, agent: Json, trunk: str) -> Json:
+    found = worktree.state(space)
+    row = {"name": space.name, "path": space.path, "base": "", "behind": agent.get("behind", 0)}
+    dirty = False
+    if found == "ready":
+        head = worktree.head(space)
+        row["base"] = git.text(space.path, "merge-base", trunk, head)
+        try:
+            dirty = bool(unsaved(space))
+        except TatamiError:
+            # Something in it cannot be read or committed: there is something that is not.
+            dirty = True
+    return {**row, "dirty": dirty, "kind": space.kind, "state": found}

@@ -1,0 +1,72 @@
+"""Runs git in a working copy, for what git itself specifies: filters, hooks, merging an index.
+
+Imported only when git is needed: the plain commit of a workspace does without.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+
+from tatami.values.errors import TatamiError
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without variables that point git elsewhere or make it prompt."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "JJ_"))}
+    kept |= {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": ":", "LC_ALL": "C.UTF-8"}
+    return kept | dict(extra or {})
+
+
+def run(
+    directory: str,
+    *arguments: str,
+    stdin: bytes = b"",
+    extra: Mapping[str, str] | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs git in `directory`; raises `TatamiError` (`git`) with git's words when it fails.
+
+    extra: environment variables on top of `environment()`.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "-C", directory, *arguments],
+            input=stdin,
+            capture_output=True,
+            env=environment(extra),
+            check=False,
+        )
+    except FileNotFoundError:
+        raise TatamiError("git is not installed", code="git_missing", fix="install git") from None
+    if check and done.returncode:
+        raise TatamiError(f"git {arguments[0]} failed: {words(done)}", code="git")
+    return done
+
+
+def words(done: subprocess.CompletedProcess[bytes]) -> str:
+    """What git said about a failure."""
+    said = done.stderr.decode("utf-8", "replace").strip()
+    return said or f"exit code {done.returncode}"
+
+
+def text(directory: str, *arguments: str) -> str:
+    """Returns git's output without the last newline; raises as `run` does."""
+    return run(directory, *arguments).stdout.decode("utf-8", "replace").rstrip("\n")
+
+
+def blobs(
+    directory: str, ids: Iterable[str], extra: Mapping[str, str] | None = None
+) -> Iterator[bytes]:
+    """Yields the contents of objects, in order; raises `TatamiError` for one that is missing."""
+    wanted = list(ids)
+    stdin = "".join(f"{id}\n" for id in wanted).encode()
+    output = run(directory, "cat-file", "--batch", stdin=stdin, extra=extra).stdout
+    at = 0
+    for id in wanted:
+        end = output.index(b"\n", at)
+        fields = output[at:end].split()
+        if len(fields) != 3:
+            raise TatamiError(f"object {id} is missing", code="corrupt", fix="git fsck")
+        size = int(fields[2])
+        yield output[end + 1 : end + 1 + size]
+        at = end + 1 + size + 1

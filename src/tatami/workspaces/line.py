@@ -1,0 +1,129 @@
+"""Which commit a workspace's files are based on, and bringing them along when its line moved.
+
+After a commit the hub has moved `agent/<name>`, and then the client makes index and files agree. A
+client that dies in between, or a commit of bytes by somebody who has no workspace, leaves them
+behind: committed as they are, they would take that commit back. So each workspace records its base.
+Only the standard library, unless the workspace is behind: the hot verbs import this file.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from shlex import quote
+from typing import NamedTuple
+
+from tatami.values.errors import ConflictError
+from tatami.workspaces.index import IndexEntry
+from tatami.workspaces.worktree import Workspace
+
+RECORD = "tatami-base"
+"""File in the worktree's git directory: commit, sent, reflog. Without it nothing is behind."""
+_REFLOG_TAIL_BYTES = 8192
+
+
+class Base(NamedTuple):
+    """The commit that index and files agree with, apart from the agent's own edits.
+
+    sent: digest of a snapshot that was on its way when this was written ("-": none); if it became
+    the head, the files are ahead of the index. reflog: bytes of HEAD's reflog then.
+    """
+
+    commit: str
+    sent: str
+    reflog: int
+
+
+def record(space: Workspace, commit: str, sent: Iterable[IndexEntry] | None = None) -> None:
+    """Writes down the base; by rename, so that it is the old one or the new one."""
+    digest = "-" if sent is None else _digest(sent)
+    path = os.path.join(space.git_dir, RECORD)
+    with open(path + ".new", "w", encoding="ascii") as file:
+        file.write(f"{commit} {digest} {_reflog_bytes(space)}\n")
+    os.rename(path + ".new", path)
+
+
+def base(space: Workspace) -> Base | None:
+    """What was recorded last; None for a workspace without a record."""
+    try:
+        with open(os.path.join(space.git_dir, RECORD), encoding="ascii") as file:
+            commit, sent, reflog = file.read().split()
+        return Base(commit, sent, int(reflog))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def behind(space: Workspace, head: str) -> Base | None:
+    """The recorded base where the hub moved the line to `head` and the workspace has not followed.
+
+    None also where git itself moved the branch here: it took care of index and files.
+    """
+    known = base(space)
+    if known is None or known.commit == head:
+        return None
+    if known.reflog != _reflog_bytes(space) and _last_in_reflog(space) == head:
+        return None
+    return known
+
+
+def follow(space: Workspace, known: Base, head: str, same: Sequence[IndexEntry] = ()) -> None:
+    """Makes index and files go from a base to `head`, as git's two-way merge does.
+
+    The caller holds the index's lock. same: entries of `head` whose files are as it wants them.
+    Raises `ConflictError` (`line_moved`) where an edited file stands against it; nothing changed.
+    """
+    from tatami.workspaces import git, staging  # noqa: PLC0415 - the hot path does without git
+
+    with staging.staging_index(space, ()) as index:
+        extra = {"GIT_INDEX_FILE": index}
+        staging.set_entries(space, same, extra)
+        git.run(space.path, "update-index", "-q", "--refresh", extra=extra, check=False)
+        # What was a snapshot is in the files already, with whatever was edited since.
+        ours = known.sent != "-" and known.sent == _digest(_between(space, known.commit, head))
+        how = "-i" if ours else "-u"
+        done = git.run(
+            space.path, "read-tree", "-m", how, known.commit, head, extra=extra, check=False
+        )
+        if done.returncode:
+            said = git.words(done).splitlines()[0].removeprefix("error: ")
+            raise ConflictError(
+                f"{space.name}'s line moved from {known.commit[:12]} to {head[:12]}, and its "
+                f"workspace cannot follow: {said}",
+                code="line_moved",
+                fix=f"cd {quote(space.path)}, move that file aside, then try again",
+            )
+        os.replace(index, os.path.join(space.git_dir, "index"))
+    record(space, head)
+
+
+def _between(space: Workspace, old: str, new: str) -> list[IndexEntry]:
+    from tatami.workspaces import git, staging  # noqa: PLC0415 - the hot path does without git
+
+    output = git.run(
+        space.path, "diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev", old, new
+    ).stdout
+    return staging.raw_entries(output)
+
+
+def _digest(entries: Iterable[IndexEntry]) -> str:
+    lines = sorted(f"{entry.path}\0{entry.mode:o} {entry.id}\n" for entry in entries)
+    return hashlib.sha1("".join(lines).encode(), usedforsecurity=False).hexdigest()
+
+
+def _reflog(space: Workspace) -> str:
+    return os.path.join(space.git_dir, "logs", "HEAD")
+
+
+def _reflog_bytes(space: Workspace) -> int:
+    try:
+        return os.stat(_reflog(space)).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _last_in_reflog(space: Workspace) -> str:
+    """Where git itself put HEAD last."""
+    with open(_reflog(space), "rb") as file:
+        file.seek(max(0, _reflog_bytes(space) - _REFLOG_TAIL_BYTES))
+        lines = file.read().splitlines()
+    fields = lines[-1].split(b" ", 2) if lines else []
+    return fields[1].decode("ascii", "replace") if len(fields) > 1 else ""

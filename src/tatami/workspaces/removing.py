@@ -1,0 +1,78 @@
+"""Deletes workspaces whose content is saved, in an order a crash can interrupt anywhere."""
+
+import os
+import shutil
+from shlex import quote
+
+from tatami.values.errors import BusyError, ConflictError
+from tatami.workspaces import git, worktree
+from tatami.workspaces.snapshot import changed_paths
+from tatami.workspaces.worktree import Workspace
+
+LEAVING = ".removing-"
+"""Beginning of the name a workspace has while it is deleted."""
+
+
+def leaving_path(space: Workspace) -> str:
+    """Where a workspace is moved before it is deleted."""
+    folder, name = os.path.split(space.path)
+    return os.path.join(folder, LEAVING + name)
+
+
+def resume(space: Workspace) -> None:
+    """Puts back a workspace that a crash left half removed, so that it is checked once more."""
+    leaving = leaving_path(space)
+    if os.path.isdir(leaving) and not os.path.lexists(space.path):
+        os.rename(leaving, space.path)
+
+
+def ignored(space: Workspace) -> list[str]:
+    """Ignored files and folders, which go with the workspace; folders end in `/`."""
+    output = git.run(
+        space.path, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"
+    ).stdout
+    return [os.fsdecode(path) for path in output.split(b"\0") if path]
+
+
+def require_no_repositories(space: Workspace) -> None:
+    """Raises `ConflictError` where another repository lies inside: we could not save it."""
+    for directory, folders, files in os.walk(space.path):
+        if directory != space.path and ".git" in (*folders, *files):
+            raise ConflictError(
+                f"workspace {space.name} holds another repository, {directory}, which would be "
+                "lost with it",
+                code="nested_repository",
+                fix=f"mv {quote(directory)} elsewhere, or (a submodule whose commits are pushed) "
+                f"git -C {quote(space.path)} submodule deinit --force --all",
+            )
+
+
+def delete(space: Workspace, saved: bool = False) -> None:
+    """Deletes the files and git's registration of a workspace.
+
+    Raises `BusyError` where the workspace holds something that is not committed, unless the caller
+    has `saved` it elsewhere. It is moved first: whoever still writes into it fails instead of
+    writing what nobody will see.
+    """
+    leaving = leaving_path(space)
+    if os.path.lexists(space.path):
+        os.rename(space.path, leaving)
+        left = [] if saved else changed_paths(space._replace(path=leaving), worktree.head(space))
+        if left:
+            os.rename(leaving, space.path)
+            raise BusyError(
+                f"{left[0]} was written in workspace {space.name} while it was being removed",
+                code="workspace_in_use",
+                fix="stop what works there, then try again",
+            )
+    shutil.rmtree(space.git_dir)
+    shutil.rmtree(leaving, ignore_errors=True)
+
+
+def sweep(common: str, folder: str) -> None:
+    """Finishes deletions that a crash interrupted after the registration was gone."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        agent = name.removeprefix(LEAVING)
+        registered = os.path.exists(worktree.registration(common, agent))
+        if name.startswith(LEAVING) and not registered:
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)

@@ -1,0 +1,228 @@
+"""What git alone can say about a working copy: staged changes, filtered contents, whole snapshots.
+
+Everything here works on git's index or on a temporary copy of it; the workspace's own index is
+only read. The plain commit of a workspace never comes here.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tatami import _core
+from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
+from tatami.values.paths import SUBMODULE, repo_path
+from tatami.values.specs import Change
+from tatami.workspaces import git, hooks
+from tatami.workspaces.index import IndexEntry, stat_of
+from tatami.workspaces.snapshot import Snapshot
+from tatami.workspaces.worktree import Workspace
+
+
+def staged(
+    space: Workspace, head: str, index: str | None = None, extra: Mapping[str, str] | None = None
+) -> tuple[list[Change], list[IndexEntry]]:
+    """What an index (None: the workspace's) changes against a commit, with contents and as entries.
+
+    extra: variables for git. Raises `ConflictError` (`unmerged`) while the index holds a conflict.
+    """
+    extra = {**(extra or {}), **({"GIT_INDEX_FILE": index} if index else {})}
+    options = ("--cached", "--raw", "-z", "--no-renames", "--no-abbrev")
+    output = git.run(space.path, "diff-index", *options, head, "--", extra=extra).stdout
+    entries = raw_entries(output)
+    wanted = [entry.id for entry in entries if entry.mode not in {0, SUBMODULE}]
+    contents = git.blobs(space.path, wanted, extra)
+    changes: list[Change] = []
+    for path, mode, id in entries:
+        if mode in {0, SUBMODULE}:
+            changes.append((path, mode, id or None))
+        else:
+            changes.append((path, mode, next(contents)))
+    return changes, entries
+
+
+class Hooked(NamedTuple):
+    """What the user's hooks left to commit."""
+
+    taken: Snapshot
+    message: str
+
+
+def hooked(
+    space: Workspace, head: str, taken: Snapshot, *, installed: Sequence[str], message: str,
+    partial: bool,
+) -> Hooked:  # fmt: skip
+    """Runs hooks on what is about to be committed, staged as git would stage it.
+
+    A hook may stage more or change the message. partial: other staged changes are not part of it.
+    Raises `ConflictError` (`hook_failed`) when one refuses.
+    """
+    paths = [path for path, _, _ in taken.changes] if not taken.staged else []
+    with staging_index(space, paths, head if partial else None) as index:
+        _, before = staged(space, head, index)
+        if "pre-commit" in installed:
+            hooks.run(space, "pre-commit", (), index)
+        if "commit-msg" in installed:
+            message = hooks.edited_message(space, message, index)
+        changes, after = staged(space, head, index)
+    entries = [e for e in after if e not in before] if taken.staged else after
+    return Hooked(taken._replace(changes=changes, entries=entries), message)
+
+
+def filtered(space: Workspace, head: str, files: Sequence[_core.ScannedFile]) -> dict[str, bytes]:
+    """Contents as `git add` would store them, where they differ from those in commit `head`.
+
+    git applies filters, line endings and encodings. Raises `BusyError` where a file was written
+    since the core looked at it.
+    """
+    paths = [repo_path(file.path) for file in files]
+    with _quarantine(space) as extra, staging_index(space, paths, head, extra) as index:
+        changes, _ = staged(space, head, index, extra)
+    for file in files:
+        if stat_of(os.path.join(space.path, file.path)) != file.stat:
+            raise BusyError(f"{file.path} changed while it was read", fix="try again")
+    return {path: content for path, _, content in changes if isinstance(content, bytes)}
+
+
+def submodule_head(space: Workspace, path: str) -> str:
+    """The commit a submodule's checkout is at; raises `UsageError` where it has none.
+
+    A submodule that is not checked out is at the commit its index entry names.
+    """
+    if not os.path.lexists(os.path.join(space.path, path, ".git")):
+        # git would look in the folders above, and answer with the workspace's own commit.
+        listed = git.run(space.path, "--literal-pathspecs", "ls-files", "--stage", "--", path)
+        mode, _, rest = listed.stdout.decode().partition(" ")
+        if mode == f"{SUBMODULE:o}":
+            return rest.split()[0]
+    done = git.run(os.path.join(space.path, path), "rev-parse", "--verify", "HEAD", check=False)
+    if done.returncode:
+        raise UsageError(
+            f"{path} is a repository without a commit",
+            code="bad_submodule",
+            fix=f"commit in {path} first, or add it to .gitignore",
+        )
+    return done.stdout.decode().strip()
+
+
+@contextmanager
+def staging_index(
+    space: Workspace,
+    paths: Iterable[str],
+    base: str | None = None,
+    extra: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Yields the name of a temporary index in which these paths are staged as they are on disk.
+
+    It begins as a copy of the workspace's index, or with `base` as that commit's tree. extra:
+    variables for git.
+    """
+    directory = tempfile.mkdtemp(prefix="tatami-index-", dir=space.git_dir)
+    try:
+        index = os.path.join(directory, "index")
+        extra = {**(extra or {}), "GIT_INDEX_FILE": index}
+        if base is None:
+            shutil.copyfile(os.path.join(space.git_dir, "index"), index)
+        else:
+            git.run(space.path, "read-tree", base, extra=extra)
+        listed = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        if listed:
+            git.run(
+                space.path, "update-index", "--add", "--remove", "-z", "--stdin",
+                stdin=listed, extra=extra,
+            )  # fmt: skip
+        yield index
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def diff(space: Workspace, base: str, options: Sequence[str] = ()) -> bytes:
+    """git's diff of all that is in the workspace, new files included, against a commit.
+
+    Writes nothing that stays.
+    """
+    with staging_index(space, ()) as index, _quarantine(space) as quarantine:
+        extra = {"GIT_INDEX_FILE": index, **quarantine}
+        git.run(space.path, "add", "--all", extra=extra)
+        return git.run(space.path, "diff", "--cached", *options, base, "--", extra=extra).stdout
+
+
+def save(space: Workspace, message: str, with_files: bool = True) -> str | None:
+    """Keeps what the workspace holds as a commit on top of its HEAD, under a ref of its own.
+
+    Returns the ref; None where HEAD already holds everything and is on a branch. with_files:
+    False keeps only what is staged (the directory is gone). Raises `TatamiError` where git fails.
+    """
+    where = space.path if with_files else space.git_dir
+    extra = {} if with_files else {"GIT_DIR": space.git_dir, "GIT_WORK_TREE": space.git_dir}
+    head = _text(where, extra, "rev-parse", "--verify", "HEAD")
+    with staging_index(space._replace(path=where), ()) as index:
+        extra = {**extra, "GIT_INDEX_FILE": index}
+        if with_files:
+            git.run(where, "add", "--all", extra=extra)
+        tree = _text(where, extra, "write-tree")
+    on_branch = (
+        git.run(where, "symbolic-ref", "-q", "HEAD", extra=extra, check=False).returncode == 0
+    )
+    if on_branch and tree == _text(where, extra, "rev-parse", f"{head}^{{tree}}"):
+        return None
+    commit = _text(where, extra, "commit-tree", "-p", head, "-m", message, tree)
+    ref = f"refs/tatami/recovery/{space.name}/{commit[:12]}"
+    git.run(where, "update-ref", ref, commit, extra=extra)
+    # The files are deleted next, and git's loose objects are not durable by themselves.
+    os.sync()
+    return ref
+
+
+@contextmanager
+def _quarantine(space: Workspace) -> Iterator[dict[str, str]]:
+    """Yields variables under which git's new objects go to a folder that is thrown away."""
+    objects = os.path.join(space.common, "objects")
+    with tempfile.TemporaryDirectory(prefix="tatami-objects-") as directory:
+        yield {"GIT_OBJECT_DIRECTORY": directory, "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
+
+
+def _text(where: str, extra: dict[str, str], *arguments: str) -> str:
+    return git.run(where, *arguments, extra=extra).stdout.decode().strip()
+
+
+def raw_entries(output: bytes) -> list[IndexEntry]:
+    """Reads the new side of git's raw diff format (`--raw -z`); raises for conflicts."""
+    fields = iter(output.split(b"\0")[:-1])
+    return [_entry(meta, path) for meta, path in zip(fields, fields, strict=True)]
+
+
+def set_entries(
+    space: Workspace, entries: Sequence[IndexEntry], extra: Mapping[str, str] | None = None
+) -> None:
+    """Sets entries of an index without vouching for the files: git compares them when it looks."""
+    if not entries:
+        return
+    gone = "0" * 40
+    lines = (f"{entry.mode:o} {entry.id or gone}\t{entry.path}\0" for entry in entries)
+    stdin = "".join(lines).encode()
+    git.run(space.path, "update-index", "-z", "--index-info", stdin=stdin, extra=extra)
+
+
+def _entry(meta: bytes, path: bytes) -> IndexEntry:
+    """Reads one record of git's raw diff format."""
+    _, mode, _, id, status = meta.decode().split()
+    try:
+        name = path.decode()
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"file name {path!r} is not UTF-8", code="bad_path", fix="rename the file"
+        ) from None
+    if status.startswith("U"):
+        raise ConflictError(
+            f"{name} holds a conflict that is not resolved",
+            code="unmerged",
+            fix=f"resolve it, then git add {name}",
+        )
+    if status.startswith("D"):
+        return IndexEntry(name, 0, "")
+    if int(id, 16) == 0:
+        raise TatamiError(f"git has no content for {name}", code="git", fix="git status")
+    return IndexEntry(name, int(mode, 8), id)

@@ -1,0 +1,192 @@
+"""What a hub remembers across its death: the ledger to a checkpoint, the operation log after it."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tatami.hub.record import Record, Recovered
+from tatami.protocol.hub import Answer
+from tatami.schedule.landing import Entry
+from tatami.store.ledger import Ledger
+from tatami.store.repository import COMMANDS, FIRST_EVENT, LANDED, Repository
+from tatami.values.ids import CommandId
+
+CLIENT = "00000000000000aa"
+Open = Callable[[], Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation as far as a record reads it."""
+
+    id: str
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+class OperationLog:
+    """An operation log in memory, newest first, read in pages like the real one."""
+
+    def __init__(self) -> None:
+        self.newest_first: list[Operation] = [Operation("root")]
+
+    def operations(self, limit: int | None, start: str | None = None) -> list[Operation]:
+        """A page of the log from `start` backwards."""
+        ids = [op.id for op in self.newest_first]
+        first = ids.index(start) if start else 0
+        return self.newest_first[first:][:limit]
+
+    def commit(self, record: Record, sequence: int) -> dict[str, str]:
+        """Publishes a commit of agent `a`; returns its attributes."""
+        row = (f"{CLIENT}:{sequence}", "a", "commit", f"c{sequence}", f"z{sequence}")
+        attributes = {COMMANDS: json.dumps([row]), FIRST_EVENT: str(record.next_event)}
+        self.newest_first.insert(0, Operation(f"op{sequence}", attributes))
+        return attributes
+
+
+@pytest.fixture
+def log() -> OperationLog:
+    """An operation log with nothing in it but its root."""
+    return OperationLog()
+
+
+@pytest.fixture
+def open_record(tmp_path: Path, log: OperationLog) -> Iterator[Open]:
+    """Opens the record as a new hub does; what the last one did not save is gone."""
+    ledgers: list[Ledger] = []
+
+    def open_() -> Record:
+        for ledger in ledgers:
+            ledger.close()
+        ledgers[:] = [Ledger(str(tmp_path / "ledger"))]
+        return Record(cast(Repository, log), ledgers[0])
+
+    yield open_
+    for ledger in ledgers:
+        ledger.close()
+
+
+def commit(record: Record, log: OperationLog, sequence: int) -> None:
+    """A commit as the hub carries it out: published, numbered, answered."""
+    attributes = log.commit(record, sequence)
+    told = record.happened(f"op{sequence}", attributes)
+    keys = ("agent", "commit", "change", "op")
+    answer = Answer({key: told[0][key] for key in keys})
+    record.answered(CommandId(CLIENT, sequence), answer)
+
+
+def events(found: Recovered) -> list[tuple[int, object, object]]:
+    """Number, cursor and commit of every event a subscriber could still read."""
+    kept = found.conversation.events
+    return [(number, event.get("cursor"), event.get("commit")) for number, event in kept]
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["checkpoint", "crash"])
+def test_events_come_back_with_their_cursors(
+    open_record: Open, log: OperationLog, saved: bool
+) -> None:
+    """Whether they were in the ledger or only in the operation log, events are the same again.
+
+    The story: those of the ledger came back without a cursor, and a subscriber that had missed
+    them while the hub was down failed on the first one.
+    """
+    record = open_record()
+    record.recover()
+    for sequence in (1, 2):
+        commit(record, log, sequence)
+    if saved:
+        record.save()
+    assert events(open_record().recover()) == [(1, 1, "c1"), (2, 2, "c2")]
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["checkpoint", "crash"])
+def test_answers_come_back(open_record: Open, log: OperationLog, saved: bool) -> None:
+    """A resent command is answered by the next hub exactly as by the last one."""
+    record = open_record()
+    record.recover()
+    commit(record, log, 1)
+    if saved:
+        record.save()
+    found = open_record().recover()
+    assert found.conversation.clients[CLIENT].answers[1] == Answer(
+        {"agent": "a", "commit": "c1", "change": "z1", "op": "op1"}
+    )
+
+
+def test_numbers_go_on_where_they_were(open_record: Open, log: OperationLog) -> None:
+    """No event number is given twice, whatever was saved."""
+    record = open_record()
+    record.recover()
+    commit(record, log, 1)
+    record.save()
+    commit(record, log, 2)
+    again = open_record()
+    again.recover()
+    commit(again, log, 3)
+    assert [number for number, _, _ in events(open_record().recover())] == [1, 2, 3]
+
+
+def test_operations_of_stock_tools_stand_for_no_event(open_record: Open, log: OperationLog) -> None:
+    """An operation without our attributes is passed over."""
+    record = open_record()
+    record.recover()
+    log.newest_first.insert(0, Operation("by-jj"))
+    commit(record, log, 1)
+    log.newest_first.insert(0, Operation("by-jj-too"))
+    assert events(open_record().recover()) == [(1, 1, "c1")]
+
+
+def test_a_long_log_is_read_to_the_checkpoint(open_record: Open, log: OperationLog) -> None:
+    """What was missed may be many pages long."""
+    record = open_record()
+    record.recover()
+    commit(record, log, 1)
+    record.save()
+    for sequence in range(2, 1002):
+        commit(record, log, sequence)
+    found = open_record().recover()
+    assert [number for number, _, _ in events(found)] == list(range(1, 1002))
+
+
+def test_a_landing_that_got_through_is_known(open_record: Open, log: OperationLog) -> None:
+    """The hub died between the trunk's move and the queue's record: the entry has landed."""
+    record = open_record()
+    record.recover()
+    entry = Entry(1, "a", ("c1",), None)
+    record.record_entries((entry,), [])
+    attributes = {LANDED: json.dumps([[1, "c1", "t1"]]), FIRST_EVENT: str(record.next_event)}
+    log.newest_first.insert(0, Operation("land", attributes))
+    found = open_record().recover()
+    assert found.queue.entries == {1: replace(entry, state="landed", landed=("t1",))}
+
+
+def test_an_attempt_that_died_is_queued_again(open_record: Open) -> None:
+    """An entry that was landing, and did not, is tried again."""
+    record = open_record()
+    record.recover()
+    record.record_entries((Entry(1, "a", ("c1",), None, state="landing"),), [])
+    assert open_record().recover().queue.entries[1].state == "queued"
+
+
+def test_an_answer_about_the_queue_is_there_before_it_is_given(open_record: Open) -> None:
+    """What makes no operation is in the ledger at once, without a checkpoint."""
+    record = open_record()
+    record.recover()
+    answer = Answer({"entries": [1], "paused": False})
+    record.record_entries((Entry(1, "a", ("c1",), None),), [(CommandId(CLIENT, 7), answer)])
+    assert open_record().recover().conversation.clients[CLIENT].answers[7] == answer
+
+
+def test_a_paused_queue_stays_paused(open_record: Open) -> None:
+    """A hub that ends because nobody talks to it does not resume what a person has paused."""
+    record = open_record()
+    record.recover()
+    record.record_entries((), [], paused=True)
+    record.record_entries((Entry(1, "a", ("c1",), None),), [])
+    again = open_record()
+    assert again.recover().queue.paused
+    again.record_entries((), [], paused=False)
+    assert not open_record().recover().queue.paused

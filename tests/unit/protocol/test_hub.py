@@ -1,0 +1,229 @@
+"""The hub's conversation: one effect per command, one answer for all who ask, events in order."""
+
+from collections import deque
+
+import pytest
+
+from tatami.protocol import hub
+from tatami.protocol.hub import (
+    Answer,
+    Answered,
+    Asked,
+    Effect,
+    Enqueue,
+    Happened,
+    Input,
+    Left,
+    Listens,
+    Push,
+    Reply,
+    State,
+)
+from tatami.protocol.messages import Commit, Subscribe
+from tatami.values.errors import UsageError
+from tatami.values.ids import CommandId
+from tatami.values.limits import ANSWERS_KEPT_PER_CLIENT
+
+CLIENT = "00000000000000aa"
+ID = CommandId(CLIENT, 1)
+DONE = Answer({"commit": "c1"})
+
+
+def commit(n: int, id: str = f"{CLIENT}:1") -> Commit:
+    """A commit request numbered `n` on its connection."""
+    return Commit(n=n, id=id, agent="a", message="m", changes=[])
+
+
+def feed(state: State, *happenings: Input) -> list[Effect]:
+    """Steps through inputs; returns the effects of all."""
+    return [effect for one in happenings for effect in hub.step(state, one, 0.0)[1]]
+
+
+def ask(connection: int, n: int, id: str = f"{CLIENT}:1") -> Asked:
+    """A connection asks for a commit."""
+    return Asked(connection, commit(n, id), b"body")
+
+
+def code(effect: Effect) -> str:
+    """The error code a reply carries ("" for a result)."""
+    assert isinstance(effect, Reply)
+    return effect.answer.error.code if effect.answer.error else ""
+
+
+def test_a_new_command_is_carried_out() -> None:
+    """The first sight of an id enqueues the request with its body, and nothing is answered yet."""
+    assert feed(State(), ask(1, 5)) == [Enqueue(ID, commit(5), b"body")]
+
+
+def test_the_answer_goes_to_the_asker() -> None:
+    """The one who asked hears the answer under the number it used."""
+    state = State()
+    feed(state, ask(1, 5))
+    assert feed(state, Answered(ID, DONE)) == [Reply(1, 5, DONE)]
+
+
+def test_a_resent_command_under_way_is_not_done_twice() -> None:
+    """While it is under way a second asker waits; both get the one answer."""
+    state = State()
+    feed(state, ask(1, 5))
+    assert feed(state, ask(2, 9)) == []
+    assert feed(state, Answered(ID, DONE)) == [Reply(1, 5, DONE), Reply(2, 9, DONE)]
+
+
+def test_a_resent_command_that_was_answered_gets_the_same_answer() -> None:
+    """After the answer, asking again gives it again without any effect."""
+    state = State()
+    feed(state, ask(1, 5), Answered(ID, DONE))
+    assert feed(state, ask(2, 6)) == [Reply(2, 6, DONE)]
+
+
+def test_a_refusal_is_remembered_like_a_result() -> None:
+    """A command that was refused is refused again, not tried again."""
+    state = State()
+    refused = Answer(error=UsageError("nothing", code="nothing_to_commit"))
+    feed(state, ask(1, 5), Answered(ID, refused))
+    assert feed(state, ask(1, 6)) == [Reply(1, 6, refused)]
+
+
+def test_who_left_is_not_answered() -> None:
+    """A connection that is gone gets no reply; the others who asked still do."""
+    state = State()
+    feed(state, ask(1, 5), ask(2, 6), Left(1))
+    assert feed(state, Answered(ID, DONE)) == [Reply(2, 6, DONE)]
+
+
+def test_a_command_whose_only_asker_left_can_be_asked_for_again() -> None:
+    """The client that reconnects waits for the command it left behind; it is not done twice."""
+    state = State()
+    feed(state, ask(1, 5), Left(1))
+    assert feed(state, ask(2, 1)) == []
+    assert feed(state, Answered(ID, DONE)) == [Reply(2, 1, DONE)]
+
+
+def test_the_same_number_of_two_clients_is_two_commands() -> None:
+    """Sequences belong to their incarnation."""
+    state = State()
+    other = "00000000000000bb:1"
+    assert len(feed(state, ask(1, 1), ask(2, 1, other))) == 2
+
+
+def test_what_is_no_id_is_refused() -> None:
+    """A malformed id is answered with its code and enqueues nothing."""
+    effects = feed(State(), ask(1, 1, "not an id"))
+    assert [code(effect) for effect in effects] == ["bad_command_id"]
+
+
+def answered_many(count: int) -> State:
+    """A state in which one client's commands 1 to `count` were answered."""
+    state = State()
+    for sequence in range(1, count + 1):
+        feed(state, ask(1, sequence, f"{CLIENT}:{sequence}"))
+        feed(state, Answered(CommandId(CLIENT, sequence), Answer({"s": sequence})))
+    return state
+
+
+def test_an_id_older_than_what_is_kept_is_refused_never_redone() -> None:
+    """Past the kept answers, an id is `expired`: it had its effect."""
+    state = answered_many(ANSWERS_KEPT_PER_CLIENT + 1)
+    assert [code(effect) for effect in feed(state, ask(1, 1))] == ["expired"]
+
+
+def test_the_oldest_kept_answer_is_still_given() -> None:
+    """Exactly the newest answers are kept."""
+    state = answered_many(ANSWERS_KEPT_PER_CLIENT + 1)
+    assert feed(state, ask(1, 1, f"{CLIENT}:2")) == [Reply(1, 1, Answer({"s": 2}))]
+
+
+def test_a_slow_command_is_not_expired_by_the_quick_ones_behind_it() -> None:
+    """A command still under way is waited for, however many later ones were answered meanwhile.
+
+    The story: a landing takes minutes while the same client commits hundreds of times; its resend
+    was told `expired` although its effect was still to come.
+    """
+    state = State()
+    feed(state, ask(1, 1))
+    for sequence in range(2, ANSWERS_KEPT_PER_CLIENT + 4):
+        feed(state, ask(1, sequence, f"{CLIENT}:{sequence}"))
+        feed(state, Answered(CommandId(CLIENT, sequence), DONE))
+    assert feed(state, ask(2, 7)) == []
+    assert feed(state, Answered(ID, DONE)) == [Reply(1, 1, DONE), Reply(2, 7, DONE)]
+
+
+def test_answers_filled_in_at_start_are_given_again() -> None:
+    """What the ledger remembers answers a resend after a crash."""
+    state = State()
+    hub.remember(state, ID, DONE)
+    assert feed(state, ask(1, 1)) == [Reply(1, 1, DONE)]
+
+
+def listen(connection: int, after: int | None, n: int = 3) -> Listens:
+    """A connection subscribes."""
+    return Listens(connection, Subscribe(n=n, after=after))
+
+
+def happened(*numbers: int) -> Happened:
+    """Facts with consecutive numbers."""
+    return Happened(numbers[0], tuple({"fact": number} for number in numbers))
+
+
+def cursors(effects: list[Effect]) -> list[object]:
+    """The cursors of the events pushed."""
+    return [effect.event["cursor"] for effect in effects if isinstance(effect, Push)]
+
+
+def test_a_subscriber_hears_what_happens_from_now_on() -> None:
+    """Without a cursor the stream begins with the next event."""
+    state = State()
+    feed(state, happened(1, 2))
+    assert feed(state, listen(1, None)) == [Reply(1, 3, Answer({"after": 2}))]
+    assert cursors(feed(state, happened(3, 4))) == [3, 4]
+
+
+def test_a_cursor_brings_what_was_missed_first() -> None:
+    """With a cursor the kept events after it come first, each once and in order."""
+    state = State()
+    feed(state, happened(1, 2, 3))
+    assert cursors(feed(state, listen(1, 1))) == [2, 3]
+
+
+def test_every_event_carries_its_cursor_and_its_fact() -> None:
+    """An event is its fact and the cursor to go on from."""
+    state = State()
+    feed(state, listen(1, None, n=8))
+    assert feed(state, happened(1)) == [Push(1, 8, {"cursor": 1, "fact": 1})]
+
+
+def test_a_cursor_that_is_no_longer_kept_is_refused() -> None:
+    """A gap is never papered over: the subscriber is told to start anew."""
+    state = State(events=deque(maxlen=2))
+    feed(state, happened(1, 2, 3, 4))
+    assert [code(effect) for effect in feed(state, listen(1, 1))] == ["expired"]
+
+
+def test_the_oldest_usable_cursor_is_taken() -> None:
+    """The cursor just before the oldest kept event misses nothing."""
+    state = State(events=deque(maxlen=2))
+    feed(state, happened(1, 2, 3, 4))
+    assert cursors(feed(state, listen(1, 2))) == [3, 4]
+
+
+@pytest.mark.parametrize("after", [-1, 5, 10**12])
+def test_a_cursor_that_never_was_is_refused(after: int) -> None:
+    """A cursor of another repository, say, is an error and no silent wait."""
+    state = State()
+    feed(state, happened(1, 2, 3, 4))
+    assert [code(effect) for effect in feed(state, listen(1, after))] == ["expired"]
+
+
+def test_a_refused_subscriber_hears_nothing() -> None:
+    """A refused subscription is none."""
+    state = State()
+    feed(state, happened(1), listen(1, 9))
+    assert feed(state, happened(2)) == []
+
+
+def test_a_subscriber_that_left_hears_nothing() -> None:
+    """Events go only to connections that are there."""
+    state = State()
+    feed(state, listen(1, None), listen(2, None), Left(1))
+    assert feed(state, happened(1)) == [Push(2, 3, {"cursor": 1, "fact": 1})]
