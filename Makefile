@@ -48,8 +48,11 @@ test: lint test-rust test-python ## Everything CI runs: lint, Rust tests, Python
 
 lint: lint-python lint-rust ## Formatting, types, layers, clippy
 
-bench: build ## Measure the storm beside git worktrees (and stock jj, when it is there)
-	$(BIN)/tatami scenario run storm
+bench: build ## Measure every table of docs/results anew (takes long; wants a quiet machine)
+	$(BIN)/python -m bench.storm
+	$(BIN)/python -m bench.workspaces
+	$(BIN)/python -m bench.replay "$(REPO)"
+	$(BIN)/python -m bench.kill
 
 compat: stock-jj build ## Build stock jj once; test that stock git and jj share the repository
 	$(BIN)/pytest tests/compat

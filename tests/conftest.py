@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import sandbox
 from tests.sandbox import Files
@@ -13,6 +14,13 @@ JJ_VERSION = "0.45.1"
 """The stock jj whose library the core is built on; `make compat` builds it."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tatami"
 STOCK_JJ = CACHE / f"jj-{JJ_VERSION}" / "bin" / "jj"
+
+
+# A slow machine is no finding: nothing in these tests is about time.
+settings.register_profile(
+    "tatami", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tatami")
 
 
 def pytest_report_header() -> str:

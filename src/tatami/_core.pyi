@@ -11,8 +11,9 @@ from typing import Protocol, TypeAlias, final
 class CoreError(Exception):
     """Raised by every call; `code` is stable, `retryable` tells whether trying again can help.
 
-    Codes: not_found, ambiguous, bad_path, bad_input, stale, busy, conflicted, git, corrupt,
-    unsupported, no_space, permission, io, panic, sync_failed (this handle writes no more: reopen).
+    Codes: not_found, ambiguous, bad_path, bad_input, file_too_large, stale, busy, conflicted, git,
+    corrupt, unsupported, no_space, permission, io, panic, sync_failed (this handle writes no more:
+    reopen).
     """
 
     code: str

@@ -54,7 +54,7 @@ class Storm:
         return any(writer.poll() is None for writer in self.writers)
 
     def kill_hubs(self, kills: int, seed: int, apart: int = 8) -> int:
-        """Kills the hub at random moments while agents work; returns how often it did.
+        """Kills hubs, also ones just starting, at random moments; returns how many.
 
         apart: at most so many acknowledgements are waited for in between.
         """

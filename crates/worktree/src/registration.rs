@@ -120,7 +120,14 @@ impl<'a> Registration<'a> {
         write("locked", reason.as_bytes())?;
         write("HEAD", format!("ref: {}", spec.branch).as_bytes())?;
         write("commondir", b"../..")?;
-        write("gitdir", spec.path.join(".git").as_os_str().as_bytes())?;
+        write(
+            "gitdir",
+            spec.path
+                .canonicalize()?
+                .join(".git")
+                .as_os_str()
+                .as_bytes(),
+        )?;
         let file = self.target.root.create_file(b".git", false)?;
         self.git_file = true;
         File::from(file)

@@ -146,7 +146,7 @@ impl Files<'_> {
                 .stat(name)
                 .map_or_else(|_| Stamp::default(), |stat| stamp(&stat)));
         }
-        match content::read(directory, name, path, &Budget::new(u64::MAX)) {
+        match content::read(directory, name, path, &Budget::new(u64::MAX, u64::MAX)) {
             Ok(seen) if seen.recorded()? == (mode, id) => Ok(stamp(&seen.stat)),
             Ok(_) | Err(Error::Busy(_) | Error::Unsupported(_)) => Ok(Stamp::default()),
             Err(error) => Err(error),

@@ -4,144 +4,11 @@ mod common;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{Random, Repo, chmod, git, git_with, link, put, status};
-use tatami_worktree::{Error, Scan, scan};
-
-/// A repository with one worktree, made by the core.
-struct Tree {
-    repo: Repo,
-    path: PathBuf,
-}
-
-impl Tree {
-    fn with(files: &[(&str, &str)]) -> Self {
-        let repo = Repo::with(files);
-        let path = repo.add(&["one"]).unwrap().remove(0).path;
-        Self { repo, path }
-    }
-
-    fn scan(&self) -> Scan {
-        self.repo.scan(&self.path).unwrap()
-    }
-
-    fn error(&self) -> Error {
-        self.repo.scan(&self.path).unwrap_err()
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.scan()
-            .files
-            .into_iter()
-            .map(|file| file.path)
-            .collect()
-    }
-
-    /// The tree that `git add -A` makes, leaving the worktree's index alone.
-    fn expected(&self) -> String {
-        let index = PathBuf::from(git(&self.path, &["rev-parse", "--absolute-git-dir"]));
-        let copy = self.repo.path.parent().unwrap().join("copy-of-index");
-        // With its time, by which git knows which entries to look at again.
-        let modified = fs::metadata(index.join("index"))
-            .unwrap()
-            .modified()
-            .unwrap();
-        fs::copy(index.join("index"), &copy).unwrap();
-        fs::File::options()
-            .write(true)
-            .open(&copy)
-            .unwrap()
-            .set_modified(modified)
-            .unwrap();
-        let environment = [("GIT_INDEX_FILE", copy.to_str().unwrap())];
-        git_with(&self.path, &["add", "-A"], b"", &environment);
-        git_with(&self.path, &["write-tree"], b"", &environment)
-    }
-
-    /// The tree that the scan's changes make of the commit's.
-    fn applied(&self, scan: &Scan) -> String {
-        let index = self.repo.path.parent().unwrap().join("applied-index");
-        let _ = fs::remove_file(&index);
-        let environment = [("GIT_INDEX_FILE", index.to_str().unwrap())];
-        git_with(&self.path, &["read-tree", "HEAD"], b"", &environment);
-        for deleted in scan.files.iter().filter(|file| file.mode == 0) {
-            let arguments = ["update-index", "--force-remove", "--", &deleted.path];
-            git_with(&self.path, &arguments, b"", &environment);
-        }
-        for file in scan.files.iter().filter(|file| file.mode != 0) {
-            let id = match &file.content {
-                Some(content) => {
-                    git_with(&self.path, &["hash-object", "-w", "--stdin"], content, &[])
-                }
-                None if file.through_git => {
-                    git(&self.path, &["hash-object", "-w", "--", &file.path])
-                }
-                None => git(&self.path.join(&file.path), &["rev-parse", "HEAD"]),
-            };
-            let entry = format!("{:o},{id},{}", file.mode, file.path);
-            let arguments = ["update-index", "--add", "--replace", "--cacheinfo", &entry];
-            git_with(&self.path, &arguments, b"", &environment);
-        }
-        git_with(&self.path, &["write-tree"], b"", &environment)
-    }
-
-    /// Checks the scan against git in all respects and returns it.
-    fn check(&self) -> Scan {
-        let scan = self.scan();
-        let expected = self.expected();
-        let applied = self.applied(&scan);
-        let wrong = git(&self.path, &["diff-tree", "-r", &expected, &applied]);
-        let found: Vec<_> = scan
-            .files
-            .iter()
-            .map(|f| (f.path.clone(), f.mode))
-            .collect();
-        assert_eq!(
-            expected,
-            applied,
-            "{wrong}\n{}\n{found:?}",
-            status(&self.path)
-        );
-        let arguments = [
-            "diff-tree",
-            "-r",
-            "-z",
-            "--no-renames",
-            "--name-only",
-            "HEAD",
-            &expected,
-        ];
-        let differing = git(&self.path, &arguments);
-        let differing: Vec<_> = differing.split_terminator('\0').collect();
-        let found: Vec<_> = scan
-            .files
-            .iter()
-            .filter(|f| !f.through_git)
-            .map(|f| f.path.as_str())
-            .collect();
-        if scan.files.iter().all(|file| !file.through_git) {
-            assert_eq!(differing, found);
-        }
-        let head = git(&self.path, &["rev-parse", "HEAD^{tree}"]);
-        let written = git(&self.path, &["write-tree"]);
-        assert_eq!(
-            written != head && written != expected,
-            scan.staged,
-            "{scan:#?}"
-        );
-        scan
-    }
-}
-
-const FILES: [(&str, &str); 6] = [
-    ("a", "a\n"),
-    ("b", "b\n"),
-    ("d/e/f", "f\n"),
-    ("d/g", "g\n"),
-    ("d/h", "h\n"),
-    ("z", "z\n"),
-];
+use common::tree::{FILES, Tree};
+use common::{Random, Repo, chmod, git, link, put, status};
+use tatami_worktree::{Error, scan};
 
 #[test]
 fn a_fresh_worktree_has_no_changes_and_reads_no_file() {
@@ -355,87 +222,6 @@ fn a_submodule_changes_with_its_commit() {
 }
 
 #[test]
-fn what_is_staged_is_told_apart_from_what_is_there() {
-    let tree = Tree::with(&FILES);
-    put(&tree.path, "a", b"staged\n");
-    git(&tree.path, &["add", "a"]);
-    assert!(!tree.check().staged);
-    put(&tree.path, "b", b"not staged\n");
-    assert!(tree.check().staged);
-    git(&tree.path, &["add", "b"]);
-    put(&tree.path, "untracked", b"u");
-    assert!(tree.check().staged);
-    fs::remove_file(tree.path.join("untracked")).unwrap();
-    put(&tree.path, "b", b"b\n");
-    put(&tree.path, "a", b"a\n");
-    let scan = tree.check();
-    assert_eq!((true, 0), (scan.staged, scan.files.len()));
-}
-
-#[test]
-fn staged_deletions_renames_and_intents_are_compared_with_the_commit() {
-    let tree = Tree::with(&FILES);
-    git(&tree.path, &["rm", "-q", "--cached", "a"]);
-    tree.check();
-    fs::remove_file(tree.path.join("a")).unwrap();
-    git(&tree.path, &["mv", "d/g", "d/renamed"]);
-    put(&tree.path, "intended", b"i");
-    git(&tree.path, &["add", "-N", "intended"]);
-    tree.check();
-    assert_eq!(["a", "d/g", "d/renamed", "intended"], tree.paths()[..]);
-    fs::remove_file(tree.path.join("intended")).unwrap();
-    tree.check();
-    git(&tree.path, &["rm", "-q", "--cached", "b"]);
-    put(&tree.path, ".gitignore", b"b\n");
-    tree.check();
-}
-
-#[test]
-fn the_index_may_be_another_commits() {
-    let tree = Tree::with(&FILES);
-    put(&tree.path, "d/e/f", b"second\n");
-    put(&tree.path, "x/y", b"second\n");
-    git(&tree.path, &["add", "-A"]);
-    git(
-        &tree.path,
-        &[
-            "-c",
-            "user.name=T",
-            "-c",
-            "user.email=t@x",
-            "commit",
-            "-q",
-            "-m",
-            "2",
-        ],
-    );
-    let scan = scan(&tree.repo.git_dir, &tree.path, &tree.repo.head(), None).unwrap();
-    let found: Vec<_> = scan
-        .files
-        .iter()
-        .map(|file| (file.path.as_str(), file.mode))
-        .collect();
-    assert_eq!([("d/e/f", 0o100_644), ("x/y", 0o100_644)], found[..]);
-    assert_eq!(Some(&b"second\n"[..]), scan.files[0].content.as_deref());
-}
-
-#[test]
-fn a_worktree_without_an_index_has_everything_untracked() {
-    let tree = Tree::with(&FILES);
-    fs::remove_file(tree.repo.git_dir.join("worktrees/one/index")).unwrap();
-    put(&tree.path, "a", b"changed\n");
-    let scan = tree.scan();
-    assert_eq!(tree.applied(&scan), {
-        git(&tree.path, &["add", "-A"]);
-        git(&tree.path, &["write-tree"])
-    });
-    assert_eq!(
-        (1, true, true),
-        (scan.files.len(), scan.files[0].untracked, scan.staged)
-    );
-}
-
-#[test]
 fn paths_restrict_to_files_and_directories() {
     let tree = Tree::with(&FILES);
     for path in ["a", "b", "d/e/f", "d/g", "d/new", "new/x", "dd"] {
@@ -483,6 +269,17 @@ fn an_ignored_path_asked_for_is_an_error() {
 }
 
 #[test]
+fn a_file_over_the_limit_is_named_before_it_is_read() {
+    let tree = Tree::with(&FILES);
+    let large = fs::File::create(tree.path.join("large")).unwrap();
+    large.set_len((512 << 20) + 1).unwrap();
+    assert_eq!(
+        "large has 536870913 bytes; at most 536870912 are taken",
+        tree.error().to_string()
+    );
+}
+
+#[test]
 fn names_that_the_policy_refuses_are_named() {
     let tree = Tree::with(&FILES);
     for (name, shown) in [
@@ -519,89 +316,6 @@ fn special_files_are_ignored_unless_tracked() {
     fs::remove_file(tree.path.join("d/g")).unwrap();
     fifo("d/g");
     assert!(matches!(tree.error(), Error::Unsupported(text) if text.starts_with("d/g is neither")));
-}
-
-#[test]
-fn skipped_and_assumed_entries_are_taken_as_the_index_has_them() {
-    let tree = Tree::with(&FILES);
-    git(
-        &tree.path,
-        &["update-index", "--skip-worktree", "a", "d/e/f"],
-    );
-    git(&tree.path, &["update-index", "--assume-unchanged", "b"]);
-    fs::remove_dir_all(tree.path.join("d/e")).unwrap();
-    put(&tree.path, "a", b"changed\n");
-    put(&tree.path, "b", b"changed\n");
-    assert_eq!(0, tree.check().files.len());
-}
-
-#[test]
-fn a_sparse_checkout_keeps_what_is_not_there() {
-    let tree = Tree::with(&FILES);
-    git(
-        &tree.path,
-        &["sparse-checkout", "set", "--no-cone", "/a", "/b"],
-    );
-    assert!(!tree.path.join("d").exists());
-    put(&tree.path, "b", b"changed\n");
-    tree.check();
-    assert_eq!(["b"], tree.paths()[..]);
-    put(&tree.path, "d/g", b"here again\n");
-    assert_eq!(["b", "d/g"], tree.paths()[..]);
-}
-
-#[test]
-fn unmerged_and_sparse_indexes_are_refused() {
-    let tree = Tree::with(&FILES);
-    let entries = "100644 78981922613b2afb6025042ff6bd878ac1994e85 1\ta\n\
-                   100644 78981922613b2afb6025042ff6bd878ac1994e85 2\ta\n";
-    git_with(
-        &tree.path,
-        &["update-index", "--force-remove", "a"],
-        b"",
-        &[],
-    );
-    git_with(
-        &tree.path,
-        &["update-index", "--index-info"],
-        entries.as_bytes(),
-        &[],
-    );
-    assert!(matches!(tree.error(), Error::BadInput(text) if text.starts_with("a is unmerged")));
-    let tree = Tree::with(&FILES);
-    git(
-        &tree.path,
-        &["sparse-checkout", "set", "--cone", "--sparse-index", "x"],
-    );
-    assert!(matches!(tree.error(), Error::Unsupported(_)));
-}
-
-#[test]
-fn a_damaged_index_is_corrupt() {
-    let tree = Tree::with(&FILES);
-    let index = tree.repo.git_dir.join("worktrees/one/index");
-    let mut bytes = fs::read(&index).unwrap();
-    bytes[80] ^= 1;
-    fs::write(&index, bytes).unwrap();
-    assert!(matches!(tree.error(), Error::Corrupt(text) if text.contains("worktrees/one/index")));
-}
-
-#[test]
-fn a_split_index_is_read() {
-    let tree = Tree::with(&FILES);
-    git(&tree.path, &["update-index", "--split-index"]);
-    put(&tree.path, "a", b"changed\n");
-    git(&tree.path, &["add", "a"]);
-    put(&tree.path, "b", b"changed\n");
-    tree.check();
-}
-
-#[test]
-fn a_version_4_index_is_read() {
-    let tree = Tree::with(&FILES);
-    git(&tree.path, &["update-index", "--index-version", "4"]);
-    put(&tree.path, "d/new", b"changed\n");
-    tree.check();
 }
 
 #[test]
@@ -663,18 +377,6 @@ fn a_worktree_of_another_repository_is_refused() {
         None,
     );
     assert!(matches!(missing, Err(Error::NotFound(_))), "{missing:?}");
-}
-
-#[test]
-fn an_edit_in_the_same_moment_as_git_wrote_the_index_is_seen() {
-    let tree = Tree::with(&FILES);
-    for round in 0..30 {
-        put(&tree.path, "a", format!("{round:02}\n").as_bytes());
-        git(&tree.path, &["add", "a"]);
-        put(&tree.path, "a", format!("{:02}\n", round + 50).as_bytes());
-        let expected = format!("{:02}\n", round + 50).into_bytes();
-        assert_eq!(Some(expected), tree.scan().files[0].content);
-    }
 }
 
 #[test]

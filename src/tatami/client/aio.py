@@ -122,6 +122,10 @@ class AsyncSwarm:
         """A handed-back entry with the contents of every side."""
         return await self._ask(self._swarm.conflict, entry)
 
+    async def visible(self) -> None:
+        """Waits until every commit acknowledged so far is on its agent's git branch."""
+        await self._ask(self._swarm.visible)
+
     async def stop(self) -> None:
         """Stops the hub."""
         await self._ask(self._swarm.stop)

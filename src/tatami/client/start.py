@@ -9,7 +9,7 @@ import sys
 import time
 
 from tatami.net import local
-from tatami.store.locate import Place, find, marker
+from tatami.store.locate import Place, marker
 from tatami.values.errors import BusyError, HubError, TatamiError
 
 START_SECONDS_MAX = 60.0
@@ -20,18 +20,11 @@ ANSWER_SECONDS_MAX = 600.0
 """The longest a request may take; a landing is waited for by asking again."""
 
 
-def connect(path: str, start: bool = True) -> tuple[Place, socket.socket]:
-    """Connects to the hub of the repository around `path`; raises `TatamiError`.
+def reach(place: Place, start: bool = True) -> socket.socket:
+    """Connects to the hub of a repository; raises `TatamiError`.
 
     Starts a hub where none listens, unless `start` is False (then `not_running`).
     """
-    place = find(path)
-    marker(place)
-    return place, reach(place, start)
-
-
-def reach(place: Place, start: bool = True) -> socket.socket:
-    """As `connect`, for a place already found."""
     directory = os.path.join(place.state, "hub")
     deadline = time.monotonic() + START_SECONDS_MAX
     silent = 0
@@ -47,11 +40,12 @@ def reach(place: Place, start: bool = True) -> socket.socket:
         except OSError:
             # No socket, a stale one, or a hub that is just ending: starting settles all three.
             pass
+        marker(place)
         if not start:
             raise HubError(f"no hub runs for {place.root}", code="not_running", fix="tatami serve")
         if time.monotonic() > deadline:
             raise BusyError("the hub does not answer", code="hub", fix=f"cat {directory}/log")
-        said = launch(place)
+        said = _launch_alone(place)
         if said.startswith("error hub_running"):
             time.sleep(0.02)
         elif not said and silent < SILENT_STARTS_MAX:
@@ -100,6 +94,22 @@ def wait_until_stopped(place: Place) -> None:
     raise BusyError("the hub is still finishing", code="stopping", fix="tatami status")
 
 
+def _launch_alone(place: Place) -> str:
+    """As `launch`, but only one of many clients that miss the hub at once starts one."""
+    file = os.path.join(place.state, "hub", "starting")
+    try:
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return launch(place)  # which says what is wrong with the folder
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return launch(place)
+    except BlockingIOError:
+        return "error hub_running"
+    finally:
+        os.close(lock)
+
+
 def launch(place: Place) -> str:
     """Starts a hub in its own session and returns what it said: "ready" or "error CODE ..."."""
     import subprocess  # noqa: PLC0415 - a hub runs already, mostly, and importing takes 10 ms
@@ -114,7 +124,7 @@ def launch(place: Place) -> str:
         os.close(theirs)
         raise TatamiError(
             f"{directory} is not writable: {error.strerror}",
-            code="permission" if error.errno in (1, 13, 30) else "no_space",
+            code={28: "no_space", 122: "no_space"}.get(error.errno or 0, "permission"),
             fix=f"df -h {directory}; ls -ld {directory}",
         ) from None
     try:

@@ -11,7 +11,7 @@ from tatami.client import workspaces as spaces
 from tatami.client.connection import Connection
 from tatami.client.values import CommitResult, Json, LandingResult
 from tatami.store.initialise import initialise
-from tatami.store.locate import Place, find
+from tatami.store.locate import Place, find, marker
 from tatami.values.errors import UsageError
 from tatami.values.ids import agent_name
 from tatami.workspaces import worktree
@@ -35,6 +35,7 @@ class Swarm:
         place = find(os.fspath(path))
         if init:
             initialise(place, None)
+        marker(place)
         swarm = cls(place)
         swarm.status()
         return swarm
@@ -165,6 +166,10 @@ class Swarm:
         """Forgets an agent whose work has landed."""
         return self._connection.command("retire", {"agent": agent_name(name)})[0]
 
+    def visible(self) -> None:
+        """Waits until every commit acknowledged so far is on its agent's git branch."""
+        self._connection.ask("visible", {})
+
     def stop(self) -> None:
         """Stops the hub after it has finished what it accepted."""
         self._connection.ask("stop", {})
@@ -216,7 +221,8 @@ class Agent:
         """Commits explicit contents, or (without them) a snapshot of the workspace; durable.
 
         paths restricts the snapshot. expected refuses if the line's head is another commit. verify:
-        run the user's git hooks on a snapshot.
+        run the user's git hooks on a snapshot. Without a workspace the agent's git branch follows
+        within a moment (`CommitResult.visible` waits for it).
         """
         begun = time.perf_counter()
         warnings: tuple[str, ...] = ()
@@ -233,10 +239,16 @@ class Agent:
                     self._send, self.workspace, fields, changes, body
                 )
             else:
-                result = self._send(fields, body)
+                result = self._send({**fields, "visible": False}, body)
         ack_ms = (time.perf_counter() - begun) * 1000
         return CommitResult(
-            result["commit"], result["change"], result["op"], self.name, ack_ms, warnings
+            result["commit"],
+            result["change"],
+            result["op"],
+            self.name,
+            ack_ms,
+            warnings,
+            self.swarm.visible,
         )
 
     def land(self, verify: str | None = None) -> Landing:

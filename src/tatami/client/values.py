@@ -1,6 +1,7 @@
 """What the SDK hands out: commits, landings, conflicts; frozen values."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Json = dict[str, Any]
@@ -16,6 +17,13 @@ class CommitResult:
     agent: str
     ack_ms: float
     warnings: tuple[str, ...] = ()
+    _wait: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+
+    def visible(self) -> "CommitResult":
+        """Waits until the agent's git branch has this commit; returns the commit."""
+        if self._wait:
+            self._wait()
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ Send = Callable[[Json, Sequence[bytes]], Json]
 """Sends a commit's fields and the contents behind them; returns the hub's result."""
 FileContent = bytes | tuple[int, bytes | str] | None
 REGULAR = 0o100644
+BRANCH_SECONDS_MAX = 2.0
+"""Branches follow a batch of commits within milliseconds of its answer."""
 INDEX_LOCK_SECONDS_MAX = 2.0
 """An editor's `git status` holds the index for milliseconds; a lock that stays is somebody's."""
 
@@ -66,12 +68,19 @@ def snapshot(
     verify: run the user's hooks. Raises `TatamiError`; the workspace is then as it was.
     """
     paths = paths_inside(space, paths)
+
+    def commit() -> tuple[Json, tuple[str, ...]]:
+        return _snapshot(send, space, {"message": message, "amend": amend}, paths, verify)
+
+    return _on_moving_line(space, expected, commit)
+
+
+def _snapshot(
+    send: Send, space: Workspace, fields: Json, paths: Sequence[str] | None, verify: bool
+) -> tuple[Json, tuple[str, ...]]:
+    message, amend = fields["message"], fields["amend"]
     with _held(space) as lock:
         head = _head(space)
-        if expected not in {None, head}:
-            raise ConflictError(
-                f"{space.name}'s head is {head[:12]}, not {expected}", code="stale_head"
-            )
         taken = take(space, head, paths)
         installed = hooks.installed(space) if verify else []
         if installed and (taken.changes or amend):
@@ -104,18 +113,22 @@ def commit_bytes(
 
     Raises `ConflictError` (`modified_here`) where one of the files was edited in the workspace.
     """
-    with _held(space) as lock:
-        head = _head(space)
-        there = _already_there(space, head, changes)
-        line.record(space, head)
-        result = send({**fields, "expected": fields.get("expected") or head}, body)
-        if len(there.entries) == len(changes):
-            return result, tuple(_settle(lock, space, there, result["commit"]))
-        try:
-            line.follow(space, line.Base(head, "-", 0), result["commit"], there.entries)
-        except TatamiError as error:
-            return result, (f"committed, but {error.message}",)
-    return result, ()
+
+    def commit() -> tuple[Json, tuple[str, ...]]:
+        with _held(space) as lock:
+            head = _head(space)
+            there = _already_there(space, head, changes)
+            line.record(space, head)
+            result = send({**fields, "expected": head}, body)
+            if len(there.entries) == len(changes):
+                return result, tuple(_settle(lock, space, there, result["commit"]))
+            try:
+                line.follow(space, line.Base(head, "-", 0), result["commit"], there.entries)
+            except TatamiError as error:
+                return result, (f"committed, but {error.message}",)
+        return result, ()
+
+    return _on_moving_line(space, fields.get("expected"), commit)
 
 
 def require_clean(space: Workspace) -> str:
@@ -163,6 +176,31 @@ def paths_inside(
             )
         found.append(inner)
     return None if os.curdir in found else found
+
+
+def _on_moving_line(
+    space: Workspace, expected: str | None, commit: Callable[[], tuple[Json, tuple[str, ...]]]
+) -> tuple[Json, tuple[str, ...]]:
+    """Commits, once more where the line has moved elsewhere and git's branch only follows now."""
+    if expected is not None and worktree.head(space) != expected:
+        head = worktree.head(space)
+        raise ConflictError(
+            f"{space.name}'s head is {head[:12]}, not {expected[:12]}",
+            code="stale_head",
+            fix="tatami log",
+        )
+    try:
+        return commit()
+    except ConflictError as error:
+        known = line.base(space)
+        if error.code != "stale_head" or expected is not None or known is None:
+            raise
+        give_up = time.monotonic() + BRANCH_SECONDS_MAX
+        while worktree.head(space) == known.commit:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
+    return commit()
 
 
 def _head(space: Workspace) -> str:

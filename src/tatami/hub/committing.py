@@ -71,6 +71,10 @@ class _Flush:
         assert isinstance(request, Commit)
         return request
 
+    def visible(self, index: int) -> bool:
+        """Whether the request waits for git to see its commit."""
+        return self.request(index).visible
+
 
 class Committing:
     """Turns waiting commit requests into one published operation."""
@@ -140,7 +144,11 @@ class Committing:
         result = {i: Answer(error=error) for i, error in flush.refused.items()}
         first, facts = self._record.next_event, list[Json]()
         if published:
-            move_branches(self._record.repository, flush.drawing.moved(published.commits))
+            repository = self._record.repository
+            awaited = {flush.request(i).agent for i in flush.drawing.asked if flush.visible(i)}
+            heads = flush.drawing.moved(published.commits)
+            repository.lagging |= heads.keys()
+            move_branches(repository, {a: head for a, head in heads.items() if a in awaited})
             facts = self._record.happened(published.op, flush.attributes)
             for index, fact in zip(flush.drawing.asked, facts, strict=True):
                 keys = ("agent", "commit", "change", "op")
@@ -225,6 +233,8 @@ class Committing:
 
 def move_branches(repository: Repository, heads: dict[str, str]) -> None:
     """Makes git branches follow; a failure is left to the next commit or the next start."""
+    if not heads:
+        return
     try:
         elsewhere = repository.move_branches(heads)
     except TatamiError as error:

@@ -33,6 +33,11 @@ log = logging.getLogger("tatami.hub")
 Entries = tuple[landing.Entry, ...]
 Keep = Callable[[Entries], None]
 """Records queue entries durably."""
+BRANCHES_LAG_S = 0.1
+"""How long git branches whose agents do not wait for them may lag under load. Moving one costs as
+much as committing; moved together now and then, most of that is saved."""
+FLUSHES_UNMAINTAINED_MAX = 256
+"""Each flush leaves a pack; a hub that never rests still has to move them together."""
 UNSAVED_MAX = 4000
 """Answers and events kept in memory only (the op log has them) before a checkpoint is made."""
 
@@ -87,6 +92,9 @@ class Hub:
         self._started = self._active = time.monotonic()
         self._stopping = False
         self._in_flight = 0
+        self._flushes = 0
+        self._followed = 0.0
+        self._following = False
         self.stopped = asyncio.Event()
 
     def start(self) -> None:
@@ -140,6 +148,8 @@ class Hub:
             case messages.Queue():
                 self._waiting_entries.append((number, request))
                 self._tell_waiting()
+            case messages.Visible():
+                self._answer_from(self._writer.submit(self._follow_branches), number, request.n)
             case messages.Conflict():
                 self._read(number, request.n, lambda: self._conflict(request.entry))
             case messages.Status():
@@ -225,7 +235,26 @@ class Hub:
         for command, answer in zip(commands, answers, strict=True):
             self._in_flight -= 1
             self._answered(command, answer)
+        self._flushes += 1
+        if self._flushes % FLUSHES_UNMAINTAINED_MAX == 0:
+            self._writer.submit(self._record.repository.maintain)
         self._apply_batch(batch.Flushed(self._now() - begun))
+        if self._record.repository.lagging and not self._following:
+            self._following = True
+            self._loop.call_at(max(self._followed + BRANCHES_LAG_S, self._now()), self._follow)
+
+    def _follow(self) -> None:
+        """Has the git branches that nobody waits for follow their bookmarks."""
+        self._following = False
+        self._followed = self._now()
+        self._writer.submit(self._follow_branches)
+
+    def _follow_branches(self) -> Answer:
+        try:
+            self._record.repository.follow_branches()
+        except TatamiError as error:
+            log.warning("git branches wait: %s", error)
+        return Answer({"visible": True})
 
     def _apply_landing(
         self,
@@ -313,6 +342,7 @@ class Hub:
 
     def _rest(self) -> None:
         """The writer's idle work."""
+        self._follow_branches()
         if self._record.unsaved:
             self._record.save()
         self._record.repository.maintain()
@@ -336,12 +366,15 @@ class Hub:
             peer.reply(n, answer)
 
     def _read(self, number: int, n: int, call: Callable[[], Answer]) -> None:
+        self._answer_from(self._readers.submit(call), number, n)
+
+    def _answer_from(self, future: "Future[Answer]", number: int, n: int) -> None:
         def done(future: "Future[Answer]") -> None:
             error = future.exception()
             answer = Answer(error=unexpected(error)) if error else future.result()
             self._loop.call_soon_threadsafe(self._reply, number, n, answer)
 
-        self._readers.submit(call).add_done_callback(done)
+        future.add_done_callback(done)
 
     def _tell_waiting(self) -> None:
         """Answers those who wait for queue entries that are finished now."""

@@ -15,7 +15,7 @@ from tatami.hub.rebasing import Rebased, Stuck, Tip, rebase
 from tatami.hub.record import Record, moved_entry
 from tatami.hub.verifying import verify
 from tatami.protocol.hub import Json
-from tatami.schedule.landing import Entry
+from tatami.schedule.landing import Entry, StateName
 from tatami.store import trunk
 from tatami.store.repository import FIRST_EVENT, LANDED, RELANDED, Plan, Prepared
 from tatami.values.errors import BusyError, TatamiError, UsageError
@@ -74,8 +74,9 @@ class Lander:
             log.warning("landing failed: %s", error)
             reason = f"{error}"
             retry = isinstance(error, TatamiError) and error.retryable
-            state = "queued" if retry and entries[0].reason != reason else "rejected"
-            done = tuple(replace(e, state=state, reason=reason) for e in entries)  # type: ignore[arg-type]
+            again = retry and entries[0].reason != reason
+            state: StateName = "queued" if again else "rejected"
+            done = tuple(replace(e, state=state, reason=reason) for e in entries)
         self._keep(done)
         return done
 

@@ -39,6 +39,7 @@ class Lines:
                 fix="tatami workspace add coder-1 coder-2",
             )
         base = self._rev(request.base)
+        self._repository.follow_branches()
         known = self._repository.agents()
         taken = [name for name in names if name in known]
         folded = {name.lower(): name for name in known}

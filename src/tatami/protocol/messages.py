@@ -30,6 +30,7 @@ class Commit(Request, tag="commit", frozen=True):
     """Commits `changes` on the agent's line; `expected` refuses if its head is another.
 
     amend replaces the head. allow_empty commits without a change. author is name and e-mail.
+    visible: answer once the agent's git branch has the commit, not as soon as it is durable.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Commit(Request, tag="commit", frozen=True):
     allow_empty: bool = False
     expected: str | None = None
     author: tuple[str, str] | None = None
+    visible: bool = True
 
 
 class Agents(Request, tag="agents", frozen=True):
@@ -128,6 +130,10 @@ class Read(Request, tag="read", frozen=True):
     paths: list[str]
 
 
+class Visible(Request, tag="visible", frozen=True):
+    """Answered once every agent's git branch has all commits acknowledged before."""
+
+
 class Resolve(Request, tag="resolve", frozen=True):
     """Asks which commit a name means."""
 
@@ -165,6 +171,7 @@ AnyRequest = (
     | Log
     | OpLog
     | Read
+    | Visible
     | Resolve
     | Diff
     | Subscribe

@@ -40,7 +40,8 @@ def core_error(error: _core.CoreError) -> TatamiError:
     """Turns the core's error into the family's, with the same code."""
     message = str(error)
     if error.code in _USAGE:
-        return UsageError(message, code=error.code)
+        fix = "tatami log --all; tatami op log" if error.code == "not_found" else ""
+        return UsageError(message, code=error.code, fix=fix)
     if error.code in ("stale", "busy"):
         return BusyError(message, code=error.code)
     if error.code == "conflicted":
@@ -105,6 +106,8 @@ class Repository:
         self.trees: dict[str, str] = {}
         self.branches: dict[str, str] = {}
         """Where each agent's git branch was when we last moved it or looked."""
+        self.lagging: set[str] = set()
+        """Agents whose git branch is still to follow their bookmark."""
         self.refresh(force=True)
 
     @classmethod
@@ -253,7 +256,15 @@ class Repository:
             elsewhere = set(_core.move_refs(self.git_dir, moves))
         moved = {a: head for a, head in heads.items() if agent_ref(a) not in elsewhere}
         self.branches |= moved
+        self.lagging -= heads.keys()
         return [agent for agent in heads if agent not in moved]
+
+    def follow_branches(self) -> None:
+        """Makes the git branches that lag behind their bookmarks follow."""
+        known = self.agents()
+        self.lagging &= known.keys()
+        if self.lagging:
+            self.move_branches({agent: known[agent] for agent in sorted(self.lagging)})
 
     def branch(self, agent: str) -> str | None:
         """The commit an agent's git branch is at, or None where it has none."""

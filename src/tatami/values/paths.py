@@ -29,8 +29,7 @@ _PLAIN = re.compile(
 """Nearly every path there is: under every limit, no character that needs a closer look."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FORMATTING = re.compile(
-    "[\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f]"
+    "[\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 """Characters that take no space or turn the direction of text: two names that look the same."""
 _DOTS = re.compile(r"\.[. ]*")

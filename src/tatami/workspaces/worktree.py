@@ -21,9 +21,9 @@ State = Literal["ready", "missing", "unfinished"]
 _IN_PROGRESS = {
     "rebase-merge": ("a rebase", "git rebase --continue"),
     "rebase-apply": ("a rebase", "git rebase --continue"),
-    "MERGE_HEAD": ("a merge", "git merge --abort"),
-    "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --abort"),
-    "REVERT_HEAD": ("a revert", "git revert --abort"),
+    "MERGE_HEAD": ("a merge", "git commit"),
+    "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --continue"),
+    "REVERT_HEAD": ("a revert", "git revert --continue"),
 }
 
 

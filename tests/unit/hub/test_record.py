@@ -1,6 +1,7 @@
 """What a hub remembers across its death: the ledger to a checkpoint, the operation log after it."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,6 +115,21 @@ def test_answers_come_back(open_record: Open, log: OperationLog, saved: bool) ->
     assert found.conversation.clients[CLIENT].answers[1] == Answer(
         {"agent": "a", "commit": "c1", "change": "z1", "op": "op1"}
     )
+
+
+def test_without_its_ledger_a_hub_still_knows_what_it_did(
+    open_record: Open, log: OperationLog, tmp_path: Path
+) -> None:
+    """Answers and events come back from the operation log, as if nothing had been deleted."""
+    record = open_record()
+    record.recover()
+    for sequence in (1, 2):
+        commit(record, log, sequence)
+    record.save()
+    before = open_record().recover().conversation
+    shutil.rmtree(tmp_path / "ledger")
+    after = open_record().recover().conversation
+    assert (after.clients, after.events) == (before.clients, before.events)
 
 
 def test_numbers_go_on_where_they_were(open_record: Open, log: OperationLog) -> None:

@@ -29,6 +29,7 @@ pub use verify::{Problem, Verified};
 
 use crate::error::{Code, Doing, Error, Result};
 use crate::objects::Objects;
+use crate::pack;
 use crate::pack::Compressor;
 use crate::prepare::{self, Batch};
 use crate::spec::CommitSpec;
@@ -87,6 +88,9 @@ impl Core {
         let loader = load(&settings, &paths)?;
         let (repo, merged) = load_head(&loader, writes)?;
         let objects = Objects::open(&paths.git_dir)?;
+        if writes {
+            pack::clear_leftovers(&objects.pack_dir());
+        }
         let extras = TableStore::load(paths.jj_repo.join("store/extra"), COMMIT_ID_BYTES);
         let compressor = Compressor::default();
         // What a crashed or foreign program left is as good as durable only after a barrier.

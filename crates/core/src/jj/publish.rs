@@ -1,13 +1,15 @@
 //! Publishing: one pack, one operation, two barriers, and a compare-and-swap of the op head.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use jj_lib::backend::{self, ChangeId, CommitId, MillisSinceEpoch, Timestamp};
 use jj_lib::commit::Commit as JjCommit;
 use jj_lib::merge::Merge;
+use jj_lib::object_id::ObjectId as _;
 use jj_lib::op_store;
 use jj_lib::operation::Operation as JjOperation;
 use jj_lib::ref_name::GitRefName;
@@ -24,6 +26,9 @@ use crate::objects::parse_id;
 use crate::pack::{self, Written};
 use crate::prepare::{Batch, Prepared};
 use crate::spec::{OpSpec, Signature};
+
+/// The longest an operation may lie on the disk before an op head names it.
+const UNREACHABLE_MAX: Duration = Duration::from_secs(600);
 
 /// A published operation, with the microseconds of each step.
 #[derive(Clone, Debug, Default)]
@@ -171,6 +176,7 @@ impl Core {
             .write_view(view.store_view())
             .block_on()
             .doing("writing the view")?;
+        self.keep_from_collection("views", &view_id.hex())?;
         let mut metadata = create_op_metadata(&self.settings, spec.description.clone(), false);
         metadata.attributes = spec.attributes.clone();
         metadata.time.end = Timestamp::now();
@@ -184,6 +190,7 @@ impl Core {
             .write_operation(&data)
             .block_on()
             .doing("writing the operation")?;
+        self.keep_from_collection("operations", &id.hex())?;
         let operation = JjOperation::new(store.clone(), id, data);
         let index = self
             .repo
@@ -191,6 +198,16 @@ impl Core {
             .write_index(index, &operation)
             .doing("writing the commit index")?;
         Ok(self.repo.loader().create_from(operation, view, index))
+    }
+
+    /// Lets a file that no op head reaches yet outlast a `jj util gc --expire=now` begun before
+    /// it does: those take what is unreachable and older than their own beginning.
+    fn keep_from_collection(&self, kind: &str, hex: &str) -> Result<()> {
+        let path = self.paths.jj_repo.join("op_store").join(kind).join(hex);
+        let doing = || format!("dating {}", path.display());
+        let file = File::open(&path).doing(&doing())?;
+        file.set_modified(SystemTime::now() + UNREACHABLE_MAX)
+            .doing(&doing())
     }
 
     /// A mutable view of the current operation that knows the foreign commits.

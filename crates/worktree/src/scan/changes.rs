@@ -23,6 +23,8 @@ use crate::{Error, Result, path};
 
 /// Files read by one thread before it takes others.
 const READ_STEP: usize = 32;
+/// One changed file; the twin of `FILE_BYTES_MAX` in `values/limits.py`.
+const FILE_BYTES_MAX: u64 = 512 << 20;
 /// Changed files together; more is a folder that an ignore file missed, not a commit.
 const CHANGED_BYTES_MAX: u64 = 1 << 30;
 
@@ -97,7 +99,7 @@ pub fn items(
 pub fn read(workspace: &Workspace, index: &State, items: &[Item]) -> Result<Changes> {
     let conversions = conversions(workspace, index, items)?;
     let (budget, all) = (
-        Budget::new(CHANGED_BYTES_MAX),
+        Budget::new(FILE_BYTES_MAX, CHANGED_BYTES_MAX),
         Mutex::new(Changes::default()),
     );
     each(items.len().div_ceil(READ_STEP), |step| {

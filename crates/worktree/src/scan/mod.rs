@@ -60,9 +60,10 @@ pub struct Scan {
 /// `paths` restricts the scan to files and directories.
 ///
 /// Errors: `Busy` when a file changes while it is read; `BadPath` for a changed file whose name the
-/// path policy refuses; `BadInput` for unmerged entries, for a path in `paths` that is ignored, and
-/// for more than 1 GiB of changes; `Unsupported` for a sparse index and for a tracked file that is
-/// now something git cannot store.
+/// path policy refuses; `TooLarge` for a changed file of more than 512 MiB, before it is read, and
+/// for more than 1 GiB of changes; `BadInput` for unmerged entries and for a path in `paths` that
+/// is ignored; `Unsupported` for a sparse index and for a tracked file that is now something git
+/// cannot store.
 pub fn scan(
     git_dir: &Path,
     worktree: &Path,

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod tree;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -178,4 +180,22 @@ impl Random {
             .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % limit
     }
+}
+
+/// A repository with files, links and modes of all kinds.
+pub fn varied() -> Repo {
+    let repo = Repo::with(&[
+        ("a.txt", "a\n"),
+        ("src/deep/er/b.rs", "b\n"),
+        ("src/c", ""),
+        ("z", "z"),
+    ]);
+    put(&repo.path, "run.sh", b"#!/bin/sh\n");
+    chmod(&repo.path, "run.sh", 0o755);
+    link(&repo.path, "../a.txt", "src/link");
+    link(&repo.path, "nowhere", "dangling");
+    put(&repo.path, "binary", &[0, 1, 2, 255]);
+    put(&repo.path, "src/caf\u{e9}", b"accent");
+    repo.commit();
+    repo
 }

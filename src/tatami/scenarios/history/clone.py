@@ -1,11 +1,17 @@
 """A temporary repository over another one's objects: the given repository is only ever read."""
 
+import contextlib
 import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+
+import psutil
 
 from tatami.client.connection import Connection
 from tatami.client.start import wait_until_stopped
@@ -18,18 +24,35 @@ TRUNK = "main"
 """The clone's own name for the trunk, whatever the source calls its branches."""
 REMOVERS = 32
 """Unlinks under way at the same time when a clone is removed."""
+HUB_END_SECONDS_MAX = 10.0
+"""How long a hub may take to end once it is told to, before it is killed."""
 IDENTITY = (("user.name", "Tatami replay"), ("user.email", "replay@tatami.invalid"))
 
 
 @contextmanager
 def folder(keep: bool) -> Iterator[str]:
-    """A fresh folder, removed at the end unless it is to be kept."""
+    """A fresh folder, removed at the end unless it is to be kept; SIGTERM is an orderly end too."""
     path = os.path.realpath(tempfile.mkdtemp(prefix="tatami-replay-"))
     try:
-        yield path
+        with _terminable():
+            yield path
     finally:
+        _end_hubs(path)
         if not keep:
             remove(path)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turns SIGTERM into `SystemExit`, so that hubs are stopped and folders removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def remove(path: str) -> None:
@@ -40,6 +63,31 @@ def remove(path: str) -> None:
     with ThreadPoolExecutor(REMOVERS, "remove") as pool:
         list(pool.map(_empty, [folder for folder, _, _ in os.walk(path)]))
     shutil.rmtree(path, ignore_errors=True)
+
+
+def hubs(path: str) -> list[psutil.Process]:
+    """Every hub process, also one just starting, of a repository at or below a directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+        except psutil.Error:
+            continue
+        roots = words[words.index("tatami.hub") + 1 :] if "tatami.hub" in words else []
+        if any(root == path or root.startswith(path + os.sep) for root in roots):
+            found.append(process)
+    return found
+
+
+def _end_hubs(path: str) -> None:
+    """Ends hubs that were still starting when something else ended, and that nobody could ask."""
+    found = hubs(path)
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(found, HUB_END_SECONDS_MAX)
+    for process in alive:
+        process.kill()
 
 
 def _empty(folder: str) -> None:

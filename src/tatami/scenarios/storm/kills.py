@@ -3,13 +3,12 @@
 import contextlib
 import os
 import random
-import signal
 import time
 from collections.abc import Callable, Sequence
 
 import psutil
 
-from tatami.scenarios.history.clone import folder
+from tatami.scenarios.history.clone import folder, hubs
 from tatami.scenarios.measure import Json
 from tatami.scenarios.storm.arms import Tatami
 from tatami.scenarios.storm.race import race
@@ -24,9 +23,11 @@ AGAIN = 0.2
 """How often a kill is followed at once by another one, while the next hub is starting."""
 AGAIN_SECONDS_MAX = 0.5
 """The longest time between such two."""
+KILLED_UNTIL = 0.95
+"""The share of commits after which nothing is killed: somebody has to need the next hub."""
 POLL_SECONDS = 0.002
-STALL_SECONDS_MAX = 120.0
-"""Without an ack for this long the drill stops killing, so that the workers' failures are seen."""
+STALL_SECONDS_MAX = 60.0
+"""Without an ack, or a hub to kill, for this long the drill ends; the workers say what failed."""
 
 
 class Killer:
@@ -35,7 +36,8 @@ class Killer:
     def __init__(self, root: str, acks: int, kills: int, seed: int) -> None:
         self._root = root
         self._chance = random.Random(seed)  # noqa: S311 - a drill that can be repeated
-        self._marks = sorted(self._chance.sample(range(acks), min(kills, acks)))
+        marks = range(int(acks * KILLED_UNTIL))
+        self._marks = sorted(self._chance.sample(marks, min(kills, len(marks))))
         self._kills = kills
         self.killed: list[int] = []
         """How many acks there were at each kill."""
@@ -53,19 +55,14 @@ class Killer:
 
     def _kill(self, acks: int) -> None:
         """Kills the hub, and whatever was just started to become it; counts as one kill."""
-        found = [process for process in psutil.process_iter() if self._is_hub(process)]
+        give_up = time.monotonic() + STALL_SECONDS_MAX
+        while not (found := hubs(self._root)) and time.monotonic() < give_up:
+            time.sleep(POLL_SECONDS)
         for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
+                process.kill()
         if found:
             self.killed.append(acks)
-
-    def _is_hub(self, process: psutil.Process) -> bool:
-        try:
-            words = process.cmdline()
-        except psutil.Error:
-            return False
-        return "tatami.hub" in words and self._root in words
 
 
 def drill(

@@ -11,26 +11,30 @@ from tatami.ui.cli.output import document, say
 from tatami.version import VERSION
 
 VERBS = {
-    "init": "tatami.ui.cli.repository:init",
-    "serve": "tatami.ui.cli.repository:serve",
-    "stop": "tatami.ui.cli.repository:stop",
-    "status": "tatami.ui.cli.repository:status",
-    "fsck": "tatami.ui.cli.repository:fsck",
-    "workspace": "tatami.ui.cli.workspace:app",
-    "commit": "tatami.ui.cli.commit:commit",
-    "log": "tatami.ui.cli.history:log",
-    "op": "tatami.ui.cli.history:app",
-    "land": "tatami.ui.cli.land:land",
-    "queue": "tatami.ui.cli.land:queue_app",
-    "conflicts": "tatami.ui.cli.land:conflicts_app",
-    "replay": "tatami.ui.cli.scenario:replay",
-    "scenario": "tatami.ui.cli.scenario:app",
+    "init": ("repository:init", "Make a git repository a Tatami one."),
+    "serve": ("repository:serve", "Run the hub in the foreground."),
+    "stop": ("repository:stop", "Stop the hub after it has finished what it accepted."),
+    "status": ("repository:status", "Show hub, agents, landing queue, trunk and warnings."),
+    "workspace": ("workspace:app", "Make, list and remove agents' workspaces (alias ws)."),
+    "commit": ("commit:commit", "Commit the workspace you are in, durably."),
+    "land": ("land:land", "Land agents' lines on the trunk."),
+    "queue": ("land:queue_app", "Show and steer the landing queue."),
+    "conflicts": ("land:conflicts_app", "Show landings that were handed back, with every side."),
+    "log": ("history:log", "Show commits, newest first."),
+    "op": ("history:app", "Show the operation log."),
+    "fsck": ("repository:fsck", "Check that nothing acknowledged is missing."),
+    "replay": ("scenario:replay", "Deal a repository's real history to agents, all at once."),
+    "scenario": ("scenario:app", "Measure Tatami beside git worktrees and stock jj."),
 }
+"""Verb -> where in `tatami.ui.cli` it is, and one line about it; in the order of the help page."""
 ALIASES = {"ws": "workspace", "worktree": "workspace", "ops": "op"}
 
 
-def build() -> cyclopts.App:
-    """The parser with every verb, each imported only when it is called."""
+def build(summaries: bool = False) -> cyclopts.App:
+    """The parser with every verb, each imported only when it is called.
+
+    summaries: one line for each verb, instead of what the verb says of itself.
+    """
     app = cyclopts.App(
         name="tatami",
         help="Version control for swarms of coding agents: one repository, many writers, "
@@ -42,8 +46,9 @@ def build() -> cyclopts.App:
         exit_on_error=False,
         result_action="return_value",
     )
-    for name, where in VERBS.items():
-        app.command(where, name=name)
+    for order, (name, (where, words)) in enumerate(VERBS.items()):
+        help = words if summaries else None
+        app.command(f"tatami.ui.cli.{where}", name=name, help=help, sort_key=order)
     return app
 
 
@@ -57,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         near = difflib.get_close_matches(words[0], [*VERBS, *ALIASES], 1)
         again = " ".join(["tatami", ALIASES.get(near[0], near[0]), *words[1:]]) if near else ""
         return _usage(f"there is no verb {words[0]!r}", again or "tatami --help", as_json)
-    app = build()
+    app = build(summaries=not words or words[0].startswith("-"))
     try:
         code = app(words)
     except cyclopts.CycloptsError as error:

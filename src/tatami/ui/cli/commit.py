@@ -23,13 +23,20 @@ def commit(
 
     Parameters
     ----------
-    message: The commit message.
-    agent: Whose workspace (default: the one this directory belongs to).
-    paths: Only these files or directories.
-    amend: Replace the last commit.
-    no_verify: Do not run the git hooks `pre-commit` and `commit-msg`.
-    ack: When to answer; in the op-log mode `shared-log` both mean durable and visible.
-    json: Print one JSON document.
+    message
+        The commit message.
+    agent
+        Whose workspace (default: the one this directory belongs to).
+    paths
+        Only these files or directories.
+    amend
+        Replace the last commit.
+    no_verify
+        Do not run the git hooks `pre-commit` and `commit-msg`.
+    ack
+        When to answer; in the op-log mode `shared-log` both mean durable and visible.
+    json
+        Print one JSON document.
     """
     options = {
         "message": message,

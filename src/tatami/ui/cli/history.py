@@ -23,10 +23,14 @@ def log(*revs: str, all: AllFlag = False, limit: int | None = None, json: JsonFl
 
     Parameters
     ----------
-    revs: Bookmarks, commit or change ids, git refs (default: the trunk).
-    all: Every agent's line and the trunk.
-    limit: At most this many.
-    json: One JSON object a line, not cut unless `--limit` is given.
+    revs
+        Bookmarks, commit or change ids, git refs (default: the trunk).
+    all
+        Every agent's line and the trunk.
+    limit
+        At most this many.
+    json
+        One JSON object a line, not cut unless `--limit` is given.
     """
 
     def work() -> None:
@@ -51,8 +55,10 @@ def op_log(*, limit: int | None = None, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    limit: At most this many.
-    json: One JSON object a line, not cut unless `--limit` is given.
+    limit
+        At most this many.
+    json
+        One JSON object a line, not cut unless `--limit` is given.
     """
 
     def work() -> None:
@@ -73,8 +79,10 @@ def show(op: str, *, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    op: The operation's id, or the beginning of it.
-    json: Print one JSON document.
+    op
+        The operation's id, or the beginning of it.
+    json
+        Print one JSON document.
     """
 
     def work() -> None:

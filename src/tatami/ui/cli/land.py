@@ -1,13 +1,16 @@
 """`land`, `queue`, `conflicts`."""
 
+from shlex import quote
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from tatami.client.swarm import Swarm
 from tatami.client.values import LandingResult
-from tatami.store.locate import marker
+from tatami.store.locate import Place, marker
 from tatami.ui.cli.output import Json, document, guarded, one_line, say, visible
+from tatami.values.errors import UsageError
+from tatami.workspaces import worktree
 
 JsonFlag = Annotated[bool, Parameter("--json", negative="")]
 queue_app = App(name="queue", help="The landing queue, in the order it was asked.")
@@ -24,10 +27,14 @@ def land(
 
     Parameters
     ----------
-    names: The agents whose work is to land.
-    wait: Wait until every one has landed or was handed back.
-    verify: A shell command that must succeed on exactly the tree that would land.
-    json: Print one JSON document.
+    names
+        The agents whose work is to land.
+    wait
+        Wait until every one has landed or was handed back.
+    verify
+        A shell command that must succeed on exactly the tree that would land.
+    json
+        Print one JSON document.
     """
 
     def work() -> int:
@@ -74,8 +81,10 @@ def queue_list(
 
     Parameters
     ----------
-    all: Also what has landed.
-    json: Print one JSON document.
+    all
+        Also what has landed.
+    json
+        Print one JSON document.
     """
 
     def work() -> None:
@@ -95,6 +104,8 @@ queue_app.command(queue_list, name=["list", "status"])
 
 def _act(action: str, entries: tuple[int, ...], as_json: bool) -> int:
     def work() -> None:
+        if not entries and action in {"retry", "reject"}:
+            raise UsageError("no queue entry is given", code="usage", fix="tatami queue")
         with Swarm.open() as swarm:
             result = swarm.queue_action(action, entries)
         if as_json:
@@ -111,8 +122,10 @@ def retry(*entries: int, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    entries: Entry numbers.
-    json: Print one JSON document.
+    entries
+        Entry numbers.
+    json
+        Print one JSON document.
     """
     return _act("retry", entries, json)
 
@@ -123,8 +136,10 @@ def reject(*entries: int, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    entries: Entry numbers.
-    json: Print one JSON document.
+    entries
+        Entry numbers.
+    json
+        Print one JSON document.
     """
     return _act("reject", entries, json)
 
@@ -147,12 +162,13 @@ def conflicts_list(*, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    json: Print one JSON document.
+    json
+        Print one JSON document.
     """
 
     def work() -> None:
         with Swarm.open() as swarm:
-            rows = [row for row in swarm.queue() if row["conflicts"]]
+            rows = [row for row in swarm.queue() if row["state"] == "handed_back"]
         if json:
             document(rows)
             return
@@ -172,8 +188,10 @@ def show(entry: int, *, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    entry: The queue entry.
-    json: Print one JSON document; contents that are not text are left out.
+    entry
+        The queue entry.
+    json
+        Print one JSON document; contents that are not text are left out.
     """
 
     def work() -> None:
@@ -186,7 +204,7 @@ def show(entry: int, *, json: JsonFlag = False) -> int:
         if json:
             document(row)
         else:
-            _show(row)
+            _show(row, swarm.place)
 
     return guarded(json, work)
 
@@ -200,7 +218,7 @@ def _text(content: bytes | None) -> str | None:
         return None
 
 
-def _show(row: Json) -> None:
+def _show(row: Json, place: Place) -> None:
     print(f"entry {row['entry']} of {row['agent']}: {visible(row['reason'])}")
     for conflict in row["conflicts"]:
         path = visible(conflict["path"])
@@ -208,7 +226,10 @@ def _show(row: Json) -> None:
         for side, name in (("ours", "trunk"), ("theirs", row["agent"])):
             lines = (conflict[side + "_content"] or "").splitlines()
             _diff(path, name, base, lines)
-    say(f"  fix: merge in {row['agent']}'s workspace, commit, then: tatami land {row['agent']}")
+    space = worktree.get(place.common, row["agent"])
+    where = quote(space.path) if space else f"the workspace of {row['agent']}"
+    say(f"  fix: cd {where} && git rebase {marker(place).trunk}")
+    say(f"       resolve, git add, git rebase --continue, then: tatami land {row['agent']}")
 
 
 def _diff(path: str, name: str, base: list[str], lines: list[str]) -> None:

@@ -18,9 +18,12 @@ def init(path: str = ".", *, trunk: str | None = None, json: JsonFlag = False) -
 
     Parameters
     ----------
-    path: Any directory of the repository.
-    trunk: The branch that landings go to (default: the one checked out).
-    json: Print one JSON document.
+    path
+        Any directory of the repository.
+    trunk
+        The branch that landings go to (default: the one checked out).
+    json
+        Print one JSON document.
     """
 
     def work() -> None:
@@ -36,12 +39,15 @@ def init(path: str = ".", *, trunk: str | None = None, json: JsonFlag = False) -
     return guarded(json, work)
 
 
-def serve(path: str = ".") -> int:
+def serve(path: str = ".", *, json: JsonFlag = False) -> int:
     """Run the hub in the foreground until it is stopped (any verb starts one when none runs).
 
     Parameters
     ----------
-    path: Any directory of the repository.
+    path
+        Any directory of the repository.
+    json
+        Print one JSON document when it has stopped.
     """
 
     def work() -> None:
@@ -50,8 +56,10 @@ def serve(path: str = ".") -> int:
         place = find(path)
         say(f"hub for {place.root}; stop it with Ctrl-C or tatami stop")
         serve_hub(place, None)
+        if json:
+            document({"root": place.root, "stopped": True})
 
-    return guarded(False, work)
+    return guarded(json, work)
 
 
 def stop(*, json: JsonFlag = False) -> int:
@@ -59,7 +67,8 @@ def stop(*, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    json: Print one JSON document.
+    json
+        Print one JSON document.
     """
 
     def work() -> None:
@@ -93,7 +102,8 @@ def status(*, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    json: Print one JSON document.
+    json
+        Print one JSON document.
     """
     return guarded(json, lambda: hot.status(json))
 
@@ -103,9 +113,12 @@ def fsck(*, acks: str | None = None, quick: bool = False, json: JsonFlag = False
 
     Parameters
     ----------
-    acks: A file with one acknowledged commit id a line, kept outside the repository (I1).
-    quick: Check the newest operations only.
-    json: Print one JSON document.
+    acks
+        A file with one acknowledged commit id a line, kept outside the repository (I1).
+    quick
+        Check the newest operations only.
+    json
+        Print one JSON document.
     """
 
     def work() -> int:

@@ -42,16 +42,26 @@ def replay(  # noqa: PLR0913 - the flags of a verb
 
     Parameters
     ----------
-    repo: Any clone of a repository, bare or not.
-    agents: How many work at the same time (default: 10, or as many as there are commits).
-    commits: How many of the newest commits; all there are where history is shorter.
-    from_: Agents commit their workspaces' files, or bytes without a workspace.
-    mode: The op-log mode.
-    batch_size: Most commits of one operation (default: the hub's own).
-    rev: The commit to end at.
-    compare: Commit the same changes in git worktrees afterwards, and show both.
-    keep: Keep the clone, and say where it is.
-    json: Print one JSON document.
+    repo
+        Any clone of a repository, bare or not.
+    agents
+        How many work at the same time (default: 10, or as many as there are commits).
+    commits
+        How many of the newest commits; all there are where history is shorter.
+    from_
+        Agents commit their workspaces' files, or bytes without a workspace.
+    mode
+        The op-log mode.
+    batch_size
+        Most commits of one operation (default: the hub's own).
+    rev
+        The commit to end at.
+    compare
+        Commit the same changes in git worktrees afterwards, and show both.
+    keep
+        Keep the clone, and say where it is.
+    json
+        Print one JSON document.
     """
 
     def work() -> int:
@@ -137,7 +147,8 @@ def list_scenarios(*, json: Flag = False) -> int:
 
     Parameters
     ----------
-    json: Print one JSON document.
+    json
+        Print one JSON document.
     """
     if json:
         document([{"name": name, "does": does} for name, does in SCENARIOS.items()])
@@ -167,18 +178,30 @@ def run(  # noqa: PLR0913 - the flags of a verb
 
     Parameters
     ----------
-    name: The scenario; `tatami scenario list` shows them.
-    agents: How many processes commit at the same time.
-    commits: How many commits each of them makes.
-    workload: New files, or edits of existing ones.
-    source: Tatami's agents commit bytes, or files of their workspaces.
-    mode: The op-log mode.
-    git_fsync: What core.fsync is for git: its default, all, or one row for both.
-    files: How many files the made-up repository has.
-    repo: Another repository to run on; it is only read.
-    arms: Which arms, by commas; jj-workspace is left out where stock jj is missing.
-    out: A folder to write storm.json and storm.html to.
-    json: Print one JSON document.
+    name
+        The scenario; `tatami scenario list` shows them.
+    agents
+        How many processes commit at the same time.
+    commits
+        How many commits each of them makes.
+    workload
+        New files, or edits of existing ones.
+    source
+        Tatami's agents commit bytes, or files of their workspaces.
+    mode
+        The op-log mode.
+    git_fsync
+        What core.fsync is for git: its default, all, or one row for both.
+    files
+        How many files the made-up repository has.
+    repo
+        Another repository to run on; it is only read.
+    arms
+        Which arms, by commas; jj-workspace is left out where stock jj is missing.
+    out
+        A folder to write storm.json and storm.html to.
+    json
+        Print one JSON document.
     """
 
     def work() -> int:

@@ -30,9 +30,12 @@ def add(*names: str, base: str | None = None, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    names: The agents' names.
-    base: Where their lines begin: a bookmark, commit or git ref (default: the trunk).
-    json: Print one JSON document.
+    names
+        The agents' names.
+    base
+        Where their lines begin: a bookmark, commit or git ref (default: the trunk).
+    json
+        Print one JSON document.
     """
 
     def work() -> None:
@@ -62,7 +65,8 @@ def show_all(*, json: JsonFlag = False) -> int:
 
     Parameters
     ----------
-    json: Print one JSON document.
+    json
+        Print one JSON document.
     """
 
     def work() -> None:
@@ -95,9 +99,12 @@ def diff(
 
     Parameters
     ----------
-    name: Whose workspace (default: the one you are in).
-    unsaved: Only what is not committed yet.
-    json: Print one JSON document: the changed paths and the patch.
+    name
+        Whose workspace (default: the one you are in).
+    unsaved
+        Only what is not committed yet.
+    json
+        Print one JSON document: the changed paths and the patch.
     """
 
     def work() -> None:
@@ -132,11 +139,16 @@ def remove(
 
     Parameters
     ----------
-    names: Whose workspaces.
-    dry_run: Only say what would be done.
-    yes: Do not ask.
-    force: Where the agent's line cannot take the changes, keep them under refs/tatami/recovery.
-    json: Print one JSON document.
+    names
+        Whose workspaces.
+    dry_run
+        Only say what would be done.
+    yes
+        Do not ask.
+    force
+        Where the agent's line cannot take the changes, keep them under refs/tatami/recovery.
+    json
+        Print one JSON document.
     """
 
     def work() -> None:

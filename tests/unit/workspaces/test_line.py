@@ -1,0 +1,103 @@
+"""A workspace follows its line: never backwards, never over an edit."""
+
+from pathlib import Path
+
+import pytest
+
+from tatami.values.errors import ConflictError
+from tatami.workspaces import line, worktree
+from tatami.workspaces.index import IndexEntry
+from tatami.workspaces.snapshot import blob_id
+from tatami.workspaces.worktree import Workspace
+from tests.sandbox import git
+
+
+def commit_elsewhere(space: Workspace, path: str, content: bytes) -> str:
+    """Moves the agent's branch by one commit, as the hub does: the workspace hears nothing."""
+    blob = git(space.path, "hash-object", "-w", "--stdin", stdin=content)
+    rows = git(space.path, "ls-tree", "HEAD").splitlines()
+    rows = [row for row in rows if not row.endswith(f"\t{path}")]
+    rows.append(f"100644 blob {blob}\t{path}\n")
+    tree = git(space.path, "mktree", stdin="\n".join(rows).encode())
+    head = git(space.path, "commit-tree", "-p", "HEAD", "-m", "elsewhere", tree)
+    (Path(space.common) / "refs" / "heads" / "agent" / "a").write_text(head + "\n")
+    return head
+
+
+def behind(space: Workspace) -> line.Base:
+    """The base of a workspace that has not followed."""
+    known = line.behind(space, worktree.head(space))
+    assert known is not None
+    return known
+
+
+def test_a_new_workspace_is_not_behind(space: Workspace) -> None:
+    """Its base is its head."""
+    head = worktree.head(space)
+    assert line.base(space) == line.Base(head, "-", 0)
+    assert line.behind(space, head) is None
+
+
+def test_the_line_moved_by_the_hub_is_noticed_and_followed(space: Workspace) -> None:
+    """Files, index and record are those of the new head."""
+    head = commit_elsewhere(space, "history.txt", b"new\n")
+    line.follow(space, behind(space), head)
+    assert (Path(space.path) / "history.txt").read_bytes() == b"new\n"
+    assert git(space.path, "status", "--porcelain") == ""
+    assert line.behind(space, head) is None
+
+
+def test_the_line_moved_by_git_is_left_to_git(space: Workspace) -> None:
+    """`git commit` and `git reset --soft` know what they do with index and files."""
+    (Path(space.path) / "history.txt").write_text("edited\n")
+    git(space.path, "commit", "--quiet", "--all", "-m", "by git")
+    assert line.behind(space, worktree.head(space)) is None
+    git(space.path, "reset", "--quiet", "--soft", "HEAD~1")
+    assert line.behind(space, worktree.head(space)) is None
+    assert (Path(space.path) / "history.txt").read_text() == "edited\n"
+
+
+def test_a_snapshot_that_arrived_moves_only_the_index(space: Workspace) -> None:
+    """The files are the new commit already, with what was edited since."""
+    entry = IndexEntry("history.txt", 0o100644, blob_id(b"new\n"))
+    line.record(space, worktree.head(space), [entry])
+    head = commit_elsewhere(space, "history.txt", b"new\n")
+    (Path(space.path) / "history.txt").write_text("newer\n")
+    line.follow(space, behind(space), head)
+    assert git(space.path, "status", "--porcelain") == " M history.txt"
+    assert (Path(space.path) / "history.txt").read_text() == "newer\n"
+
+
+def test_another_commit_is_not_taken_for_the_snapshot(space: Workspace) -> None:
+    """A snapshot was on its way, but what arrived is something else: the files have to follow."""
+    line.record(space, worktree.head(space), [IndexEntry("other.txt", 0o100644, blob_id(b"x"))])
+    head = commit_elsewhere(space, "history.txt", b"new\n")
+    line.follow(space, behind(space), head)
+    assert (Path(space.path) / "history.txt").read_bytes() == b"new\n"
+
+
+def test_an_edit_in_the_way_stops_it(space: Workspace) -> None:
+    """Nothing changes: not the file, not the index, not the record."""
+    head = commit_elsewhere(space, "history.txt", b"new\n")
+    (Path(space.path) / "history.txt").write_text("mine\n")
+    before = (Path(space.git_dir) / "index").read_bytes()
+    with pytest.raises(ConflictError, match=r"history\.txt") as refusal:
+        line.follow(space, behind(space), head)
+    assert refusal.value.code == "line_moved"
+    assert (Path(space.git_dir) / "index").read_bytes() == before
+    assert behind(space).commit != head
+
+
+def test_an_edit_beside_it_stays(space: Workspace) -> None:
+    """Only what the line changed has to be clean."""
+    head = commit_elsewhere(space, "history.txt", b"new\n")
+    (Path(space.path) / "dir0" / "file0.txt").write_text("mine\n")
+    line.follow(space, behind(space), head)
+    assert git(space.path, "status", "--porcelain") == " M dir0/file0.txt"
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "abc - x\n"])
+def test_a_damaged_record_is_no_record(space: Workspace, text: str) -> None:
+    """It can be deleted at any time; then nothing is known to be behind."""
+    (Path(space.git_dir) / line.RECORD).write_text(text)
+    assert line.base(space) is None
