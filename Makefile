@@ -71,7 +71,7 @@ lint-python: $(VENV)/.packages
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=src $(BIN)/lint-imports
 
 lint-rust: $(VENV)/.tools
 	$(call need,rustfmt,cargo fmt --version,1,rustup component add rustfmt)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.results import markdown, save
+from bench.results import markdown, repository_name, save
 from tatami.scenarios.replay.run import replay
 from tatami.scenarios.replay.values import Asked, Unwatched
 
@@ -35,7 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     told = []
     for repo in options.repositories:
-        name = _name(repo)
+        name = repository_name(repo)
         asked = Asked(
             repo,
             options.agents,
@@ -51,12 +51,6 @@ def main() -> int:
         print("\n" + markdown(COMPARED, compared))
     print(f"\nraw data: {path}", file=sys.stderr)
     return 0 if all(one["ok"] for one in told) else 1
-
-
-def _name(repo: str) -> str:
-    """The repository's own name: the last folder that is not just a place for clones."""
-    parts = [part for part in Path(repo).resolve().parts if part not in ("repo", ".git")]
-    return parts[-1].replace("+", "/").removesuffix(".git")
 
 
 def _row(one: dict[str, object]) -> tuple[object, ...]:

@@ -19,10 +19,17 @@ def save(topic: str, data: Mapping[str, object], folder: Path | None = None) -> 
     directory.mkdir(parents=True, exist_ok=True)
     stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
     path = directory / f"{stamp}.json"
-    command = ["python", "-m", f"bench.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
+    words = (repository_name(word) if word.startswith("/") else word for word in sys.argv[1:])
+    command = ["python", "-m", f"bench.{Path(sys.argv[0]).stem}", *words]
     document = {**circumstances(command), **data}
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path
+
+
+def repository_name(path: str) -> str:
+    """A path's last folder that is not just where clones are kept; no machine's own paths."""
+    parts = [part for part in Path(path).resolve().parts if part not in {"repo", ".git"}]
+    return parts[-1].replace("+", "/").removesuffix(".git")
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -38,7 +38,7 @@ class Used:
         """Commits one file as an agent without a workspace; returns the acknowledged id."""
         if name not in self.agents:
             self.agents[name] = self.swarm.agent(name, workspace=False)
-        self.acked.append(self.agents[name].commit(f"{name}: {path}", {path: content}).id)
+        self.acked.append(self.agents[name].commit(f"{name}: {path}", {path: content}).visible().id)
         return self.acked[-1]
 
     def land(self, name: str) -> LandingResult:

@@ -60,7 +60,7 @@ def test_git_may_collect_garbage_while_agents_commit(used: Used, collection: str
     used.commit("coder-1", "hidden.txt")
     used.agents["coder-1"].commit("instead", {"instead.txt": b"x\n"}, amend=True)
     with used.load("coder-2", "coder-3"):
-        for _ in range(3):
+        for _ in range(8):
             used.git(*COLLECTIONS[collection])
     for name in ("coder-1", "coder-2"):
         used.agents.setdefault(name, used.swarm.agent(name, workspace=False))

@@ -83,6 +83,16 @@ def test_jj_maintenance_under_load(used: Used, jj: Jj) -> None:
     assert used.problems() == []
 
 
+def test_jj_collects_everything_at_once_under_load(used: Used, jj: Jj) -> None:
+    """`jj util gc --expire=now` does not take an operation that is just being published."""
+    with used.load("coder-1", "coder-2"):
+        for _ in range(8):
+            jj("--ignore-working-copy", "util", "gc", "--expire=now")
+    used.commit("coder-1", "last.txt")
+    assert set(used.acked) <= commits(jj, "all()")
+    assert used.problems() == []
+
+
 def test_a_bookmark_made_by_jj_stays(used: Used, jj: Jj) -> None:
     """The user's own bookmarks are not ours to move or to drop."""
     used.commit("coder-1", "a.txt")

@@ -61,12 +61,13 @@ def test_a_branch_that_git_holds_does_not_keep_a_hub_from_starting(storm: Storm)
     lock = storm.root / ".git/refs/heads/agent/coder-1.lock"
     lock.touch()
     with tatami.Swarm.open(str(storm.root)) as swarm:
-        agents = swarm.agents(["coder-1", "coder-2"], workspace=False)
+        agents = [tatami.Agent(swarm, name, None) for name in ("coder-1", "coder-2")]
         for agent in agents:
             commit = agent.commit("more", {f"{agent.name}/more.txt": b"more\n"})
             assert swarm.resolve(f"agent/{agent.name}") == commit.id
+        commit.visible()
         assert sandbox.git(storm.root, "rev-parse", "agent/coder-2") == commit.id
         lock.unlink()
-        commit = agents[0].commit("last", {"coder-1/last.txt": b"last\n"})
+        commit = agents[0].commit("last", {"coder-1/last.txt": b"last\n"}).visible()
         assert sandbox.git(storm.root, "rev-parse", "agent/coder-1") == commit.id
     assert storm.problems() == []

@@ -200,6 +200,15 @@ def test_hostile_names_are_refused(space: Path, refused: Refused, path: str) -> 
     assert refused(space, "commit", "-m", "name") == (64, "bad_path")
 
 
+def test_a_name_that_differs_only_in_case_is_refused(space: Path, refused: Refused) -> None:
+    """Other file systems have room for one of the two; renaming the first one is fine."""
+    (space / "HISTORY.txt").write_text("x\n")
+    assert refused(space, "commit", "-m", "twins") == (64, "bad_path")
+    (space / "history.txt").unlink()
+    tatami_json(space, "commit", "-m", "renamed")
+    assert "HISTORY.txt" in git(space, "ls-files").splitlines()
+
+
 def test_names_with_spaces_quotes_and_other_letters_are_fine(space: Path) -> None:
     """Odd is not hostile."""
     names = ["with space", 'quo"te', "ünï.txt", "-dash", "日本語.md", "$x`y`", "a'b"]

@@ -1,6 +1,8 @@
 """Workspaces through the command line: made side by side, listed, compared, and removed saved."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,6 +171,40 @@ def test_names_of_several_workspaces_are_taken_at_once(shared: Path, name: str) 
     tatami_json(shared, "workspace", "remove", names[0], names[2])
     left = [row["name"] for row in tatami_json(shared, "workspace", "list")]
     assert [name for name in names if name in left] == [names[1]]
+
+
+def test_many_may_make_workspaces_at_once(shared: Path, name: str) -> None:
+    """Eight processes at one instant: every workspace is made, whole and clean."""
+    command = os.path.join(os.path.dirname(sys.executable), "tatami")
+    names = [f"{name}-{number}" for number in range(8)]
+    processes = [
+        subprocess.Popen(
+            [command, "workspace", "add", one],
+            cwd=shared,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for one in names
+    ]
+    assert [process.wait() for process in processes] == [0] * 8
+    for one in names:
+        assert git(shared / ".tatami" / "workspaces" / one, "status", "--porcelain") == ""
+
+
+def test_one_name_is_given_once(shared: Path, name: str) -> None:
+    """Of two processes that want the same name, one is refused."""
+    command = os.path.join(os.path.dirname(sys.executable), "tatami")
+    processes = [
+        subprocess.Popen(
+            [command, "workspace", "add", name],
+            cwd=shared,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    assert sorted(process.wait() for process in processes) == [0, 64]
+    assert git(shared / ".tatami" / "workspaces" / name, "status", "--porcelain") == ""
 
 
 def test_special_files_are_checked_out_as_git_does(stop_hubs_after: None, tmp_path: Path) -> None:

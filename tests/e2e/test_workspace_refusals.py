@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Refused
-from tests.sandbox import git, tatami, tatami_json
+from tests.sandbox import git, tatami_json
 
 
 def folder(root: Path) -> Path:
@@ -174,6 +174,34 @@ def test_a_registration_without_a_workspace_is_cleared(shared: Path, name: str) 
     assert git(row["path"], "status", "--porcelain") == ""
 
 
+def test_what_lies_where_a_workspace_was_is_not_deleted(space: Path, shared: Path) -> None:
+    """Somebody put another folder at the place of a workspace that is gone."""
+    shutil.rmtree(space)
+    space.mkdir()
+    (space / "precious.txt").write_text("mine\n")
+    tatami_json(shared, "workspace", "remove", space.name)
+    assert (space / "precious.txt").read_text() == "mine\n"
+    assert str(space) not in git(shared, "worktree", "list")
+
+
+def test_a_filter_that_fails_leaves_nothing_behind(
+    repository: Path, refused: Refused, stop_hubs_after: None
+) -> None:
+    """A workspace without some of its files would commit their deletion: it is not made."""
+    (repository / ".gitattributes").write_text("*.bin filter=broken\n")
+    (repository / "a.bin").write_text("x\n")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "-m", "filter")
+    git(repository, "config", "filter.broken.smudge", "false")
+    git(repository, "config", "filter.broken.required", "true")
+    tatami_json(repository, "init")
+    assert refused(repository, "workspace", "add", "coder-1") == (1, "git")
+    assert os.listdir(folder(repository)) == []
+    git(repository, "config", "filter.broken.smudge", "cat")
+    row = tatami_json(repository, "workspace", "add", "coder-1")[0]
+    assert git(row["path"], "status", "--porcelain") == ""
+
+
 def test_a_removal_that_was_cut_off_is_finished(space: Path, shared: Path) -> None:
     """A workspace that was only moved aside comes back, is checked again, and goes."""
     (space / "new.txt").write_text("new\n")
@@ -211,11 +239,3 @@ def test_a_repository_inside_a_workspace_is_never_deleted(
     found = refused(shared, "workspace", "remove", space.name, *force)
     assert found == (2, "nested_repository")
     assert (space / "vendored" / ".git").is_dir()
-
-
-def test_a_wrong_word_names_the_nearest(shared: Path) -> None:
-    """An unknown verb leaves with 64 and the command that was probably meant."""
-    done = tatami(shared, "workspac", "list")
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (64, "  fix: tatami workspace list")
-    done = tatami(shared, "workspace", "lst")
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (64, "  fix: tatami workspace list")

@@ -226,8 +226,7 @@ fn create(path: &Path) -> Result<File> {
         .doing(&format!("making {}", path.display()))
 }
 
-/// How names of files begin that are not renamed into place yet. Not with git's own `tmp_`: those
-/// `git gc --prune=now` takes away at once, from under whoever writes them.
+/// Begins names not yet renamed; git's own `tmp_` would be pruned from under whoever writes them.
 const TEMPORARY: &str = ".tatami-";
 
 /// Removes what a writer that crashed left behind; the one writer calls it before it writes.
@@ -472,8 +471,7 @@ fn parse_index(data: &[u8]) -> Option<Vec<Row>> {
         .collect()
 }
 
-/// Git's index over several packs would still name those that go, and readers that trust it would
-/// miss their objects. It is a cache; git drops it too when it takes packs away.
+/// Git's index over packs is a cache that would name those that go, and hide their objects.
 fn forget_multi_pack_index(dir: &Path) -> Result<()> {
     for name in [
         "multi-pack-index",

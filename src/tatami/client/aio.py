@@ -82,9 +82,9 @@ class AsyncSwarm:
         """As `agents`, for one."""
         return (await self.agents([name], base, workspace))[0]
 
-    async def workspaces(self) -> list[Json]:
-        """Every workspace, as `tatami workspace list --json` prints it."""
-        return await self._ask(self._swarm.workspaces)
+    async def workspaces(self, *names: str) -> list[Json]:
+        """Workspaces (of these agents, or all), as `tatami workspace list --json` prints them."""
+        return await self._ask(self._swarm.workspaces, *names)
 
     async def remove_workspace(self, name: str, force: bool = False) -> Removal:
         """Removes a workspace after everything in it is saved."""

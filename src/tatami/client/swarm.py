@@ -56,13 +56,18 @@ class Swarm:
         self._connection.close()
 
     def agents(
-        self, names: Sequence[str], base: str | None = None, workspace: bool = True
+        self,
+        names: Sequence[str],
+        base: str | None = None,
+        workspace: bool = True,
+        existing: bool = True,
     ) -> list["Agent"]:
         """Returns these agents, making those that do not exist at `base` (None: the trunk).
 
         With `workspace` each gets a git worktree; all missing ones are written side by side.
+        existing: False refuses names that are in use.
         """
-        fields = {"names": [agent_name(n) for n in names], "base": base, "existing": True}
+        fields = {"names": [agent_name(n) for n in names], "base": base, "existing": existing}
         if workspace:
             spaces.require_possible(self.place, names)
         result, _ = self._connection.command("agents", fields)
@@ -73,9 +78,9 @@ class Swarm:
         """As `agents`, for one."""
         return self.agents([name], base, workspace)[0]
 
-    def workspaces(self) -> list[Json]:
-        """Every workspace, as `tatami workspace list --json` prints it."""
-        return spaces.describe(self.place, self.status()["agents"])
+    def workspaces(self, *names: str) -> list[Json]:
+        """Workspaces (of these agents, or all), as `tatami workspace list --json` prints them."""
+        return spaces.describe(self.place, self.status(), names)
 
     def remove_workspace(self, name: str, force: bool = False) -> spaces.Removal:
         """Removes a workspace after everything in it is saved; a landed agent is forgotten too.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tatami.client import working
-from tatami.store.locate import Place, marker
+from tatami.store.locate import Place
 from tatami.values.errors import ConflictError, TatamiError, UsageError
 from tatami.values.ids import agent_name
 from tatami.workspaces import git, line, making, removing, staging, worktree
@@ -59,20 +59,20 @@ def ensure(place: Place, agents: Sequence[Json]) -> dict[str, Workspace]:
             making.require_free(place.common, place.workspaces, list(missing))
             made = making.make(place.common, place.workspaces, missing)
             spaces |= {space.name: space for space in made}
-    return {name: space or _named(place, name) for name, space in spaces.items()}
+    return {name: space or named(place, name) for name, space in spaces.items()}
 
 
-def describe(place: Place, agents: Sequence[Json]) -> list[Json]:
-    """Every workspace as `workspace list --json` prints it; agents: rows of `status`.
+def describe(place: Place, status: Json, names: Sequence[str] = ()) -> list[Json]:
+    """Workspaces (of these agents, or all) as `workspace list --json` prints them.
 
-    base: the newest commit of the trunk in the agent's line. behind: commits of the trunk since.
-    dirty: something is not committed.
+    status: the hub's. base: the newest commit of the trunk in the agent's line. behind: commits of
+    the trunk since. dirty: something is not committed.
     """
-    known = {row["name"]: row for row in agents}
-    spaces = worktree.registered(place.common)
-    trunk = f"refs/heads/{marker(place).trunk}"
+    agents = {row["name"]: row for row in status["agents"]}
+    spaces = [s for s in worktree.registered(place.common) if not names or s.name in names]
+    trunk = status["trunk"]["commit"]
     with ThreadPoolExecutor(SCANS_AT_ONCE) as pool:
-        return list(pool.map(lambda space: _row(space, known.get(space.name, {}), trunk), spaces))
+        return list(pool.map(lambda space: _row(space, agents.get(space.name), trunk), spaces))
 
 
 def unsaved(space: Workspace) -> list[str]:
@@ -84,7 +84,7 @@ def unsaved(space: Workspace) -> list[str]:
 
 def preview(place: Place, name: str) -> Removal:
     """What `remove` would do; changes nothing."""
-    space = _named(place, name)
+    space = named(place, name)
     if worktree.state(space) != "ready":
         return Removal(name, space.path, note=f"the workspace is {worktree.state(space)}")
     removing.require_no_repositories(space)
@@ -98,14 +98,13 @@ def remove(place: Place, command: Command, name: str, force: bool = False) -> Re
     ref of its own. Raises `TatamiError` where something could not be saved; it is then all there.
     """
     with making.one_at_a_time(place.common):
-        space = _named(place, name)
+        space = named(place, name)
         removing.resume(space)
         removed = _remove_files(place, space, command, force)
     try:
         command("retire", {"agent": name}, ())
     except TatamiError as error:
-        if error.code not in {"unlanded", "unknown_agent", "queued"}:
-            raise
+        # The workspace is gone all the same; mostly the line holds what has not landed yet.
         return replace(removed, note=" ".join(filter(None, (removed.note, error.message))))
     return replace(removed, retired=True)
 
@@ -119,11 +118,12 @@ def _remove_files(place: Place, space: Workspace, command: Command, force: bool)
     message = SAVE_MESSAGE.format(space.name)
     if found == "missing":
         recovery = staging.save(space, message, with_files=False)
-        removing.delete(space)
+        removing.forget(space)
         return replace(gone, recovery=recovery)
     removing.require_no_repositories(space)
+    saved, recovery, refusal = None, None, None
     try:
-        saved, recovery = _commit_all(space, command, message), None
+        saved = _commit_all(space, command, message)
     except TatamiError as error:
         if not force:
             raise ConflictError(
@@ -132,8 +132,13 @@ def _remove_files(place: Place, space: Workspace, command: Command, force: bool)
                 code="unsaved",
                 fix=error.fix or f"tatami workspace remove {space.name} --force",
             ) from error
-        saved, recovery = None, staging.save(space, message)
-    removing.delete(space, saved=recovery is not None)
+        refusal = error
+    with removing.moved_away(space) as moved:
+        if refusal:
+            recovery = staging.save(moved, message)
+        else:
+            removing.require_saved(moved)
+    removing.forget(space)
     return replace(gone, saved=saved, recovery=recovery)
 
 
@@ -161,7 +166,8 @@ def _ready(place: Place, name: str) -> Workspace | None:
     return space if space and worktree.state(space) == "ready" else None
 
 
-def _named(place: Place, name: str) -> Workspace:
+def named(place: Place, name: str) -> Workspace:
+    """The workspace of this agent, in whatever state; raises `UsageError` for none."""
     space = worktree.get(place.common, agent_name(name))
     if space is None:
         raise UsageError(
@@ -170,14 +176,15 @@ def _named(place: Place, name: str) -> Workspace:
     return space
 
 
-def _row(space: Workspace, agent: Json, trunk: str) -> Json:
+def _row(space: Workspace, agent: Json | None, trunk: str) -> Json:
     found = worktree.state(space)
-    row = {"name": space.name, "path": space.path, "base": "", "behind": agent.get("behind", 0)}
+    behind = agent["behind"] if agent else 0
+    row = {"name": space.name, "path": space.path, "base": trunk, "behind": behind}
     dirty = False
     if found == "ready":
-        head = worktree.head(space)
-        row["base"] = git.text(space.path, "merge-base", trunk, head)
         try:
+            if behind or agent is None:
+                row["base"] = git.text(space.path, "merge-base", trunk, worktree.head(space))
             dirty = bool(unsaved(space))
         except TatamiError:
             # Something in it cannot be read or committed: there is something that is not.

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from dataclasses import replace
 
-from tatami.hub.committing import Identity, move_branches
+from tatami.hub.committing import Identity
 from tatami.hub.hub import Hub, Parts
 from tatami.hub.record import Record
 from tatami.hub.server import Connection
@@ -91,17 +91,17 @@ def catch_up(repository: Repository) -> None:
 
     A branch that is anywhere else was moved by git, and is taken over with the agent's next verb.
     """
-    behind = {}
     for agent, head in repository.agents().items():
         ref = repository.branch(agent)
         lags = ref is None or (repository.is_known(ref) and repository.is_ancestor(ref, head))
         if lags:
             repository.branches[agent] = ref or head
         if lags and ref != head:
-            behind[agent] = head
-    if behind:
-        # One that is locked by git waits for the agent's next commit, and nobody for it.
-        move_branches(repository, behind)
+            repository.lagging.add(agent)
+    try:
+        repository.follow_branches()
+    except TatamiError as error:
+        log.warning("git branches wait: %s", error)
 
 
 def identity(place: Place) -> Identity:

@@ -13,7 +13,7 @@ from tatami.protocol.messages import Agents, Land, Reset, Retire
 from tatami.schedule.landing import Entry
 from tatami.store import git
 from tatami.store.repository import COMMANDS, FIRST_EVENT, Commit, Plan
-from tatami.values.errors import ConflictError, UsageError
+from tatami.values.errors import BusyError, ConflictError, UsageError
 from tatami.values.ids import CommandId, agent_bookmark, agent_name, agent_ref
 from tatami.values.specs import OpSpec
 
@@ -39,7 +39,7 @@ class Lines:
                 fix="tatami workspace add coder-1 coder-2",
             )
         base = self._rev(request.base)
-        self._repository.follow_branches()
+        self._follow_branches(names)
         known = self._repository.agents()
         taken = [name for name in names if name in known]
         folded = {name.lower(): name for name in known}
@@ -64,6 +64,14 @@ class Lines:
         rows = [{"agent": name, "head": head} for name, head in heads.items()]
         answer = Answer({"agents": rows, "op": self._repository.core.op()})
         return answer, self._record.next_event, self._record.record_entries((), [(id, answer)])
+
+    def _follow_branches(self, names: Sequence[str]) -> None:
+        """Git branches are where their bookmarks are; a locked one of another agent may wait."""
+        try:
+            self._repository.follow_branches()
+        except BusyError:
+            if not self._repository.lagging.isdisjoint(names):
+                raise
 
     def reset(self, id: CommandId, request: Reset) -> Told:
         """Moves a line to a revision; what it held stays in the operation log."""

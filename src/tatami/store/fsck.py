@@ -87,10 +87,16 @@ def check(
         return report
     # Others may be writing: what is not there a second time was only on its way.
     time.sleep(SETTLE_SECONDS)
-    before = {(problem.invariant, problem.where) for problem in report.problems}
+    before = {_same(problem) for problem in report.problems}
     again = _look(place, marker, acks, quick)
-    lasting = (p for p in again.problems if (p.invariant, p.where) in before)
+    lasting = (problem for problem in again.problems if _same(problem) in before)
     return Report(again.checked, tuple(lasting))
+
+
+def _same(problem: Problem) -> tuple[str, ...]:
+    """What is equal for the same problem seen twice; a branch that lags elsewhere is on its way."""
+    where = (problem.invariant, problem.where)
+    return (*where, problem.what) if problem.invariant == "branches" else where
 
 
 def _look(place: Place, marker: Marker, acks: Sequence[str], quick: bool) -> Report:

@@ -260,11 +260,26 @@ class Repository:
         return [agent for agent in heads if agent not in moved]
 
     def follow_branches(self) -> None:
-        """Makes the git branches that lag behind their bookmarks follow."""
+        """Makes the git branches that lag behind their bookmarks follow.
+
+        Raises the error of one that cannot; it alone goes on lagging.
+        """
         known = self.agents()
         self.lagging &= known.keys()
-        if self.lagging:
-            self.move_branches({agent: known[agent] for agent in sorted(self.lagging)})
+        heads = {agent: known[agent] for agent in sorted(self.lagging)}
+        if not heads:
+            return
+        try:
+            self.move_branches(heads)
+        except TatamiError:
+            failed: TatamiError | None = None
+            for agent, head in heads.items():
+                try:
+                    self.move_branches({agent: head})
+                except TatamiError as error:
+                    failed = error
+            if failed:
+                raise failed from None
 
     def branch(self, agent: str) -> str | None:
         """The commit an agent's git branch is at, or None where it has none."""

@@ -8,7 +8,6 @@ is written to disk; `tests/data/paths.json` keeps the two the same.
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from typing import NewType
 
 from tatami.values.errors import UsageError
@@ -63,28 +62,6 @@ def file_mode(mode: int, allow_submodules: bool = False, path: str = "") -> int:
         return mode
     what = "a submodule" if mode == SUBMODULE else "none of 100644, 100755 and 120000"
     raise UsageError(f"file mode {mode:o} is {what}", code="bad_mode")
-
-
-def case_twins(paths: Iterable[str]) -> tuple[str, str] | None:
-    """Returns two of these paths that a case-folding file system takes for one, or None.
-
-    Folders count too: `Src/a` and `src/b` are twins, for a checkout would put both into one.
-    """
-    seen: dict[str, str] = {}
-    for path in paths:
-        end = 0
-        while end != len(path):
-            end = path.find("/", end + 1)
-            end = len(path) if end < 0 else end
-            part = path[:end]
-            other = seen.setdefault(_folded(part), part)
-            if other != part:
-                return other, part
-    return None
-
-
-def _folded(text: str) -> str:
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
 
 
 def _refusal(text: str) -> str:

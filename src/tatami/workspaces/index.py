@@ -4,6 +4,7 @@ The lock is git's own `index.lock`, so that git and editors keep out while a sna
 Only the standard library and the core: the hot verbs import this file.
 """
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Sequence
@@ -50,7 +51,8 @@ class IndexLock:
         """Gives the lock up where it is still held."""
         if self._held:
             self._held = False
-            os.unlink(self._path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
 
     def consumed(self) -> None:
         """Notes that the lock file has become the index."""

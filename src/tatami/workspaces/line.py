@@ -14,10 +14,8 @@ from typing import NamedTuple
 
 from tatami.values.errors import ConflictError
 from tatami.workspaces.index import IndexEntry
-from tatami.workspaces.worktree import Workspace
+from tatami.workspaces.worktree import RECORD, Workspace
 
-RECORD = "tatami-base"
-"""File in the worktree's git directory: commit, sent, reflog. Without it nothing is behind."""
 _REFLOG_TAIL_BYTES = 8192
 
 
@@ -43,7 +41,7 @@ def record(space: Workspace, commit: str, sent: Iterable[IndexEntry] | None = No
 
 
 def base(space: Workspace) -> Base | None:
-    """What was recorded last; None for a workspace without a record."""
+    """What was recorded last: commit, sent, reflog; None for a record that cannot be read."""
     try:
         with open(os.path.join(space.git_dir, RECORD), encoding="ascii") as file:
             commit, sent, reflog = file.read().split()

@@ -66,20 +66,24 @@ def make(common: str, folder: str, heads: Mapping[str, str]) -> list[Workspace]:
     _exclude(common)
     for name in heads:
         clear_unfinished(common, folder, name)
+    spaces = {n: Workspace(n, os.path.join(folder, n), registration(common, n)) for n in heads}
     made: list[Workspace] = []
-    for commit in sorted(set(heads.values())):
-        specs = [
-            WorktreeSpec(name, os.path.join(folder, name), agent_ref(name))
-            for name, head in heads.items()
-            if head == commit
-        ]
-        with core_errors():
-            written = _core.add_worktrees(common, specs, commit, LOCK_REASON, ())
-        for spec, result in zip(specs, written, strict=True):
-            space = Workspace(spec.name, spec.path, registration(common, spec.name))
-            _through_git(space, result.skipped)
-            line.record(space, commit)
-            made.append(space)
+    try:
+        for commit in sorted(set(heads.values())):
+            group = [spaces[name] for name, head in heads.items() if head == commit]
+            specs = [WorktreeSpec(space.name, space.path, agent_ref(space.name)) for space in group]
+            with core_errors():
+                written = _core.add_worktrees(common, specs, commit, LOCK_REASON, ())
+            made += group
+            for space, result in zip(group, written, strict=True):
+                _through_git(space, result.skipped)
+                line.record(space, commit)
+    except BaseException:
+        # Nobody has heard of these yet: nothing in them is anybody's work.
+        for space in made:
+            shutil.rmtree(space.git_dir, ignore_errors=True)
+            shutil.rmtree(space.path, ignore_errors=True)
+        raise
     return made
 
 

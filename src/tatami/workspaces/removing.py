@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from shlex import quote
 
 from tatami.values.errors import BusyError, ConflictError
@@ -47,26 +49,39 @@ def require_no_repositories(space: Workspace) -> None:
             )
 
 
-def delete(space: Workspace, saved: bool = False) -> None:
-    """Deletes the files and git's registration of a workspace.
+@contextmanager
+def moved_away(space: Workspace) -> Iterator[Workspace]:
+    """Moves a workspace aside for the block's last look at it, and back if the block fails.
 
-    Raises `BusyError` where the workspace holds something that is not committed, unless the caller
-    has `saved` it elsewhere. It is moved first: whoever still writes into it fails instead of
-    writing what nobody will see.
+    Whoever still writes to its old place fails, instead of writing what nobody will see.
     """
     leaving = leaving_path(space)
-    if os.path.lexists(space.path):
-        os.rename(space.path, leaving)
-        left = [] if saved else changed_paths(space._replace(path=leaving), worktree.head(space))
-        if left:
-            os.rename(leaving, space.path)
-            raise BusyError(
-                f"{left[0]} was written in workspace {space.name} while it was being removed",
-                code="workspace_in_use",
-                fix="stop what works there, then try again",
-            )
+    os.rename(space.path, leaving)
+    try:
+        yield space._replace(path=leaving)
+    except BaseException:
+        os.rename(leaving, space.path)
+        # git may have noted the other place meanwhile.
+        with open(os.path.join(space.git_dir, "gitdir"), "w", encoding="utf-8") as pointer:
+            pointer.write(os.path.join(space.path, ".git") + "\n")
+        raise
+
+
+def require_saved(space: Workspace) -> None:
+    """Raises `BusyError` where the workspace holds something that its line does not."""
+    left = changed_paths(space, worktree.head(space))
+    if left:
+        raise BusyError(
+            f"{left[0]} was written in workspace {space.name} while it was being removed",
+            code="workspace_in_use",
+            fix="stop what works there, then try again",
+        )
+
+
+def forget(space: Workspace) -> None:
+    """Deletes git's registration, and the files if they were moved away; others stay."""
     shutil.rmtree(space.git_dir)
-    shutil.rmtree(leaving, ignore_errors=True)
+    shutil.rmtree(leaving_path(space), ignore_errors=True)
 
 
 def sweep(common: str, folder: str) -> None:

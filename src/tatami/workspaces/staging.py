@@ -61,7 +61,7 @@ def hooked(
     """
     paths = [path for path, _, _ in taken.changes] if not taken.staged else []
     with staging_index(space, paths, head if partial else None) as index:
-        _, before = staged(space, head, index)
+        before = set(staged(space, head, index)[1])
         if "pre-commit" in installed:
             hooks.run(space, "pre-commit", (), index)
         if "commit-msg" in installed:

@@ -14,6 +14,8 @@ from tatami.values.ids import agent_ref
 
 LOCK_REASON = "tatami workspace"
 """In the worktree's `locked` file: `git worktree prune` and `remove` leave it alone."""
+RECORD = "tatami-base"
+"""Our file beside git's: written last when a workspace is made, and again at each commit."""
 ID_DIGITS = 40
 
 State = Literal["ready", "missing", "unfinished"]
@@ -84,11 +86,13 @@ def containing(directory: str, git_dir: str, common: str) -> Workspace | None:
 
 
 def state(space: Workspace) -> State:
-    """Whether the workspace can be used; a crash while it was made leaves it without an index."""
-    if not space.path or not os.path.exists(os.path.join(space.git_dir, "index")):
+    """Whether the workspace can be used: made to the end, and still where it was made."""
+    made = (os.path.exists(os.path.join(space.git_dir, name)) for name in ("index", RECORD))
+    if not space.path or not all(made):
         return "unfinished"
-    pointer = _first_line(os.path.join(space.path, ".git"))
-    return "ready" if pointer.startswith("gitdir: ") else "missing"
+    pointer = _first_line(os.path.join(space.path, ".git")).removeprefix("gitdir: ")
+    here = os.path.realpath(os.path.join(space.path, pointer)) == os.path.realpath(space.git_dir)
+    return "ready" if pointer and here else "missing"
 
 
 def require_ready(space: Workspace) -> None:

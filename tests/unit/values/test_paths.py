@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tatami.values.errors import UsageError
 from tatami.values.limits import PATH_BYTES_MAX
-from tatami.values.paths import case_twins, file_mode, repo_path
+from tatami.values.paths import file_mode, repo_path
 
 CORPUS = json.loads((Path(__file__).parents[2] / "data" / "paths.json").read_text())
 
@@ -93,20 +93,3 @@ def test_gitmodules_is_no_symlink(path: str) -> None:
     with pytest.raises(UsageError):
         file_mode(0o120000, path=path)
     assert file_mode(0o100644, path=path) == 0o100644
-
-
-@pytest.mark.parametrize(
-    ("paths", "twins"),
-    [
-        (["a", "b", "c/b"], None),
-        (["README", "readme"], ("README", "readme")),
-        (["Src/a", "src/b"], ("Src", "src")),
-        (["src/a", "src/b", "src/a/c"], None),
-        (["ä", "Ä"], ("ä", "Ä")),
-        (["straße", "STRASSE"], ("straße", "STRASSE")),
-        ([], None),
-    ],
-)
-def test_case_twins_are_found(paths: list[str], twins: tuple[str, str] | None) -> None:
-    """Two names that a case-folding file system takes for one, files or folders."""
-    assert case_twins(paths) == twins

@@ -99,5 +99,5 @@ def test_an_edit_beside_it_stays(space: Workspace) -> None:
 @pytest.mark.parametrize("text", ["", "garbage", "abc - x\n"])
 def test_a_damaged_record_is_no_record(space: Workspace, text: str) -> None:
     """It can be deleted at any time; then nothing is known to be behind."""
-    (Path(space.git_dir) / line.RECORD).write_text(text)
+    (Path(space.git_dir) / worktree.RECORD).write_text(text)
     assert line.base(space) is None

@@ -225,7 +225,7 @@ def _run_storm(asked: "Storm", arms: "Sequence[str]", out: str | None, json: boo
     asked = replace(asked, arms=tuple(word.strip() for word in arms), jj=stock_jj())
     rows = storm(asked, (lambda _: None) if json else say)
     if out:
-        report.write(out, rows, sys.argv)
+        report.write(out, rows, ["tatami", *sys.argv[1:]])
     if json:
         document(rows)
     else:

@@ -42,9 +42,9 @@ def add(*names: str, base: str | None = None, json: JsonFlag = False) -> int:
         if not names:
             raise UsageError("no name is given", code="usage", fix="tatami workspace add coder-1")
         with Swarm.open() as swarm:
-            _require_new(swarm, names, base)
-            swarm.agents(names, base)
-            rows = [row for row in swarm.workspaces() if row["name"] in names]
+            known = _known(swarm, names, base)
+            swarm.agents(names, base, existing=known)
+            rows = swarm.workspaces(*names)
             trunk = marker(swarm.place).trunk
         if json:
             document(rows)
@@ -156,11 +156,13 @@ def remove(
             raise UsageError("no name is given", code="usage", fix="tatami workspace list")
         place = find()
         marker(place)
-        plans = [workspaces.preview(place, name) for name in names]
+        for name in names:
+            workspaces.named(place, name)
         if dry_run:
-            _print_all(plans, json, _planned)
+            _print_all([workspaces.preview(place, name) for name in names], json, _planned)
             return
-        if not (yes or json) and not _confirmed(plans):
+        asks = sys.stdin.isatty() and not (yes or json)
+        if asks and not _confirmed([workspaces.preview(place, name) for name in names]):
             say("nothing was removed")
             return
         with Swarm.open() as swarm:
@@ -170,8 +172,11 @@ def remove(
     return guarded(json, work)
 
 
-def _require_new(swarm: Swarm, names: tuple[str, ...], base: str | None) -> None:
-    """Raises `UsageError` for names that are in use; an agent without a workspace may get one."""
+def _known(swarm: Swarm, names: tuple[str, ...], base: str | None) -> bool:
+    """Whether some of these are agents already, without a workspace: they may get one.
+
+    Raises `UsageError` for names that are in use.
+    """
     place = swarm.place
     checked = [agent_name(name) for name in names]
     making.require_free(place.common, place.workspaces, checked)
@@ -183,12 +188,11 @@ def _require_new(swarm: Swarm, names: tuple[str, ...], base: str | None) -> None
             code="agent_exists",
             fix=f"tatami workspace add {taken[0]}",
         )
+    return bool(taken)
 
 
 def _confirmed(plans: list[Removal]) -> bool:
-    """Asks on a terminal; without one, the command itself was the answer."""
-    if not sys.stdin.isatty():
-        return True
+    """Shows what would happen and asks; only on a terminal, a script's command is its answer."""
     for plan in plans:
         say(_planned(plan))
     say("remove? [y/N] ")
