@@ -163,7 +163,8 @@ def test_a_commit_on_a_branch_that_waits_goes_below_the_landings(used: Used) -> 
 
 def test_an_untracked_file_in_the_way_is_kept(used: Used) -> None:
     """A landing that adds a file the user has untracked waits; ignored ones count as well."""
-    (used.root / ".git/info/exclude").open("a").write("ignored.txt\n")
+    with (used.root / ".git/info/exclude").open("a") as exclude:
+        exclude.write("ignored.txt\n")
     (used.root / "ignored.txt").write_bytes(b"user's\n")
     used.commit("coder-1", "ignored.txt")
     assert used.land("coder-1").state == "landed"

@@ -192,6 +192,7 @@ def test_a_filter_that_fails_leaves_nothing_behind(
     (repository / "a.bin").write_text("x\n")
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "-m", "filter")
+    git(repository, "config", "filter.broken.clean", "cat")
     git(repository, "config", "filter.broken.smudge", "false")
     git(repository, "config", "filter.broken.required", "true")
     tatami_json(repository, "init")

@@ -260,7 +260,7 @@ fn read(objects: &mut Objects, tree: Option<ObjectId>) -> Result<Data> {
 
 /// Entries of several trees by name; sorted by plain bytes, so that a file and a directory of one
 /// name meet.
-fn align<'a, const N: usize>(trees: [&'a [u8]; N]) -> Result<Vec<(&'a [u8], [Side; N])>> {
+fn align<const N: usize>(trees: [&[u8]; N]) -> Result<Vec<(&[u8], [Side; N])>> {
     let mut rows: std::collections::BTreeMap<&[u8], [Side; N]> = Default::default();
     for (at, data) in trees.into_iter().enumerate() {
         for entry in tree::entries(data) {

@@ -33,15 +33,20 @@ pub fn hold(objects: &mut Objects, git_dir: &Path, ids: &[ObjectId]) -> Result<(
     let commit = write(objects, Kind::Commit, text.as_bytes())?;
     let refs = [(REF.to_owned(), commit.to_string())];
     tatami_worktree::write_refs(git_dir, &refs)
-        .map_err(|error| Error::new(Code::Git, error.to_string()))
+        .map_err(|error| Error::new(Code::Git, error.to_string()))?;
+    // A `git prune` between the objects and the ref would have taken them.
+    write(objects, Kind::Tree, &[])?;
+    write(objects, Kind::Commit, text.as_bytes()).map(drop)
 }
 
-/// The commits that are held directly, newest first.
-pub fn held(objects: &mut Objects) -> Result<Vec<ObjectId>> {
-    let mut found = Vec::new();
+/// The commits that are held directly, in the groups they came in, the newest group first; the
+/// last one is the history the repository began with.
+pub fn held(objects: &mut Objects) -> Result<Vec<Vec<ObjectId>>> {
+    let mut groups = Vec::new();
     let mut next = current(objects)?;
     while let Some(id) = next.take() {
         let commit = crate::commit::read(objects, id)?;
+        let mut found = Vec::new();
         for parent in commit.parents {
             let is_link = crate::commit::read(objects, parent)
                 .is_ok_and(|commit| commit.message.starts_with("Kept for the operation log."));
@@ -51,8 +56,9 @@ pub fn held(objects: &mut Objects) -> Result<Vec<ObjectId>> {
                 found.push(parent);
             }
         }
+        groups.push(found);
     }
-    Ok(found)
+    Ok(groups)
 }
 
 fn current(objects: &Objects) -> Result<Option<ObjectId>> {

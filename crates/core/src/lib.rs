@@ -12,6 +12,7 @@ pub mod jj;
 mod keep;
 pub mod objects;
 pub mod pack;
+mod pack_index;
 pub mod prepare;
 pub mod spec;
 pub mod text;

@@ -16,6 +16,7 @@ use gix::objs::Kind;
 
 use crate::error::{Code, Doing, Error, Result};
 use crate::objects::Data;
+use crate::pack_index::{self, Row};
 
 const KEEP: &str = "tatami ";
 const HEADER_BYTES: u64 = 12;
@@ -193,7 +194,7 @@ impl PackWriter {
         let temporary_index = temporary(&self.dir, "idx");
         let mut index = create(&temporary_index)?;
         index
-            .write_all(&index_bytes(self.index, &hash)?)
+            .write_all(&pack_index::encode(self.index, &hash)?)
             .doing("writing a pack index")?;
         let name = format!("pack-{hash}");
         let place = |suffix: &str| self.dir.join(format!("{name}.{suffix}"));
@@ -235,7 +236,22 @@ pub fn clear_leftovers(dir: &Path) {
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
             let _ = fs::remove_file(entry.path());
         }
+        // A pack is whole once its index is there.
+        let path = entry.path();
+        let unfinished = path.extension().is_some_and(|suffix| suffix == "keep")
+            && tier_of(&path).is_some()
+            && !path.with_extension("idx").exists();
+        if unfinished {
+            let _ = fs::remove_file(path.with_extension("pack"));
+            let _ = fs::remove_file(&path);
+        }
     }
+}
+
+/// The tier a `.keep` file of ours names.
+fn tier_of(keep: &Path) -> Option<u32> {
+    let text = fs::read_to_string(keep).ok()?;
+    text.trim_end().strip_prefix(KEEP)?.parse().ok()
 }
 
 fn temporary(dir: &Path, kind: &str) -> PathBuf {
@@ -249,41 +265,6 @@ fn temporary(dir: &Path, kind: &str) -> PathBuf {
         "{TEMPORARY}{kind}-{}-{number}-{now:x}",
         std::process::id()
     ))
-}
-
-/// The index of a pack, version 2.
-fn index_bytes(mut rows: Vec<(ObjectId, u32, u64)>, pack: &ObjectId) -> Result<Vec<u8>> {
-    rows.sort_unstable_by_key(|row| row.0);
-    rows.dedup_by_key(|row| row.0);
-    let mut out = vec![0xff, b't', b'O', b'c', 0, 0, 0, 2];
-    for first in 0..=255u8 {
-        let count = rows.partition_point(|row| row.0.first_byte() <= first) as u32;
-        out.extend(count.to_be_bytes());
-    }
-    rows.iter().for_each(|row| out.extend(row.0.as_slice()));
-    rows.iter().for_each(|row| out.extend(row.1.to_be_bytes()));
-    let mut large = Vec::new();
-    for (_, _, offset) in &rows {
-        let short = match u32::try_from(*offset) {
-            Ok(offset) if offset < 1 << 31 => offset,
-            _ => {
-                large.extend(offset.to_be_bytes());
-                (1 << 31) | (large.len() / 8 - 1) as u32
-            }
-        };
-        out.extend(short.to_be_bytes());
-    }
-    out.extend(large);
-    out.extend(pack.as_slice());
-    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
-    hasher.update(&out);
-    out.extend(
-        hasher
-            .try_finalize()
-            .doing("hashing a pack index")?
-            .as_slice(),
-    );
-    Ok(out)
 }
 
 /// A pack of ours on disk.
@@ -306,9 +287,7 @@ pub fn own_packs(dir: &Path) -> Result<Vec<Own>> {
         if path.extension().is_none_or(|suffix| suffix != "keep") {
             continue;
         }
-        let tier = fs::read_to_string(&path)
-            .ok()
-            .and_then(|text| text.trim_end().strip_prefix(KEEP)?.parse().ok());
+        let tier = tier_of(&path);
         let (Some(tier), Ok(pack)) = (tier, path.with_extension("pack").metadata()) else {
             continue;
         };
@@ -384,13 +363,6 @@ struct Source {
     rows: Vec<Row>,
 }
 
-struct Row {
-    id: ObjectId,
-    crc: u32,
-    offset: u64,
-    end: u64,
-}
-
 impl Source {
     fn open(dir: &Path, name: &str) -> Result<Option<Self>> {
         let path = dir.join(format!("{name}.pack"));
@@ -411,7 +383,7 @@ impl Source {
         let size = file.metadata().doing("reading a pack's size")?.len();
         let end = size.saturating_sub(TRAILER_BYTES);
         let damaged = || Error::new(Code::Corrupt, format!("{} is damaged", path.display()));
-        let mut rows = parse_index(&index).ok_or_else(damaged)?;
+        let mut rows = pack_index::parse(&index).ok_or_else(damaged)?;
         rows.sort_unstable_by_key(|row| row.offset);
         let ends: Vec<u64> = rows
             .iter()
@@ -439,36 +411,6 @@ impl Source {
         }
         Ok(bytes)
     }
-}
-
-fn parse_index(data: &[u8]) -> Option<Vec<Row>> {
-    let be32 = |at: usize| Some(u32::from_be_bytes(data.get(at..at + 4)?.try_into().ok()?));
-    if data.get(..8)? != [0xff, b't', b'O', b'c', 0, 0, 0, 2] {
-        return None;
-    }
-    let count = be32(8 + 255 * 4)? as usize;
-    let ids = 8 + 256 * 4;
-    let crcs = ids + count * 20;
-    let offsets = crcs + count * 4;
-    let larges = offsets + count * 4;
-    (0..count)
-        .map(|n| {
-            let short = be32(offsets + n * 4)?;
-            let offset = if short < 1 << 31 {
-                u64::from(short)
-            } else {
-                let at = larges + (short & !(1 << 31)) as usize * 8;
-                u64::from_be_bytes(data.get(at..at + 8)?.try_into().ok()?)
-            };
-            let id = ObjectId::from_bytes_or_panic(data.get(ids + n * 20..ids + n * 20 + 20)?);
-            Some(Row {
-                id,
-                crc: be32(crcs + n * 4)?,
-                offset,
-                end: 0,
-            })
-        })
-        .collect()
 }
 
 /// Git's index over packs is a cache that would name those that go, and hide their objects.

@@ -205,7 +205,7 @@ impl Repo {
         py: Python<'_>,
         rev: &str,
         paths: Vec<String>,
-    ) -> PyResult<Vec<Option<(u32, Vec<u8>)>>> {
+    ) -> PyResult<Vec<Option<Content>>> {
         self.with(py, |core| {
             let root = tree(core, rev)?;
             let mut found = Vec::with_capacity(paths.len());
@@ -291,6 +291,9 @@ impl Repo {
         })
     }
 }
+
+/// Mode and bytes of a file.
+type Content = (u32, Vec<u8>);
 
 fn identity((user, host): (String, String)) -> Identity {
     Identity { user, host }

@@ -1,7 +1,7 @@
 """The async SDK: the blocking twin on threads, one connection per agent, so that agents overlap."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
@@ -130,7 +130,7 @@ class AsyncSwarm:
         """Stops the hub."""
         await self._ask(self._swarm.stop)
 
-    async def events(self, after: int | None = None) -> AsyncIterator[Json]:
+    async def events(self, after: int | None = None) -> AsyncGenerator[Json, None]:
         """Yields every event after a cursor, for ever."""
         connection = Connection(self._swarm.place)
         self._open.append(connection)

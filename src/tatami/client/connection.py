@@ -25,8 +25,11 @@ RESEND_SECONDS_MAX = 120.0
 
 
 def incarnation() -> str:
-    """A new client incarnation: 16 random hex digits."""
-    return os.urandom(8).hex()
+    """A new client incarnation: 16 hex digits, the seconds of now and 32 random bits.
+
+    Their order is that of their ages, by which a hub tells what it has forgotten.
+    """
+    return f"{int(time.time()) & 0xFFFFFFFF:08x}{os.urandom(4).hex()}"
 
 
 class Connection:
@@ -39,6 +42,7 @@ class Connection:
         self._sequence = 0
         self._n = 0
         self._socket: socket.socket | None = None
+        self._resent = False
 
     def close(self) -> None:
         """Closes the socket; the next request opens a new one."""
@@ -58,7 +62,16 @@ class Connection:
         self, verb: str, fields: Json, body: Iterable[bytes] = ()
     ) -> tuple[Json, memoryview]:
         """Sends a request that changes something, once in effect however often it is resent."""
-        return self.ask(verb, {"id": self.command_id(), **fields}, body)
+        body = list(body)
+        self._resent = False
+        try:
+            return self.ask(verb, {"id": self.command_id(), **fields}, body)
+        except UsageError as error:
+            if error.code != "expired" or self._resent:
+                raise
+            # The hub has forgotten this long silent client, and was never asked this before.
+            self.incarnation, self._sequence = incarnation(), 0
+            return self.ask(verb, {"id": self.command_id(), **fields}, body)
 
     def ask(self, verb: str, fields: Json, body: Iterable[bytes] = ()) -> tuple[Json, memoryview]:
         """Sends a request and returns its result and the bytes behind it; raises `TatamiError`."""
@@ -75,6 +88,7 @@ class Connection:
                 return self._ask_once(verb, fields, body)
             except (OSError, EOFError) as error:
                 self.close()
+                self._resent = True
                 if not self._start:
                     raise HubError(f"the hub went away: {error}", code="not_running") from None
                 if time.monotonic() > give_up:

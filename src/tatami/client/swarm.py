@@ -173,11 +173,15 @@ class Swarm:
 
     def visible(self) -> None:
         """Waits until every commit acknowledged so far is on its agent's git branch."""
-        self._connection.ask("visible", {})
+        self._connection.ask("visible", {"agent": None})
 
     def stop(self) -> None:
         """Stops the hub after it has finished what it accepted."""
         self._connection.ask("stop", {})
+
+    def ask(self, verb: str, fields: Json) -> Json:
+        """Asks a raw question; the protocol's own fields."""
+        return self._connection.ask(verb, fields)[0]
 
     def command(self, verb: str, fields: Json, body: Sequence[bytes] = ()) -> Json:
         """Sends a raw command; the protocol's own fields."""
@@ -253,8 +257,12 @@ class Agent:
             self.name,
             ack_ms,
             warnings,
-            self.swarm.visible,
+            self.visible,
         )
+
+    def visible(self) -> None:
+        """Waits until every commit acknowledged so far is on this agent's git branch."""
+        self.swarm.ask("visible", {"agent": self.name})
 
     def land(self, verify: str | None = None) -> Landing:
         """Queues what this agent has not landed yet."""

@@ -91,6 +91,8 @@ class Committing:
             import_branches(self._record.repository, agents)
             published = self._record.repository.publish(lambda: self._plan(flush))
         except TatamiError as error:
+            if error.code == "sync_failed":
+                raise
             if isinstance(error, UsageError) and len(batch) > 1:
                 # One of them cannot be built, and only building tells which.
                 return self._one_by_one(batch, now_s)

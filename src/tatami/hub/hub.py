@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import psutil
@@ -36,6 +37,8 @@ Keep = Callable[[Entries], None]
 BRANCHES_LAG_S = 0.1
 """How long git branches whose agents do not wait for them may lag under load. Moving one costs as
 much as committing; moved together now and then, most of that is saved."""
+DIED = 70
+"""Exit code of a hub that could not go on (EX_SOFTWARE)."""
 FLUSHES_UNMAINTAINED_MAX = 256
 """Each flush leaves a pack; a hub that never rests still has to move them together."""
 UNSAVED_MAX = 4000
@@ -76,7 +79,7 @@ class Hub:
         self._conversation = parts.recovered.conversation
         self._queue = parts.recovered.queue
         self._batch: batch.State[Enqueue] = batch.State(parts.settings)
-        self._writer = Writer(self._rest)
+        self._writer = Writer(self._rest, die)
         self._committing = Committing(parts.record, parts.identity)
         self._lines = Lines(parts.record)
         self._lander = Lander(
@@ -149,7 +152,8 @@ class Hub:
                 self._waiting_entries.append((number, request))
                 self._tell_waiting()
             case messages.Visible():
-                self._answer_from(self._writer.submit(self._follow_branches), number, request.n)
+                follow = partial(self._follow_branches, request.agent)
+                self._answer_from(self._writer.submit(follow), number, request.n)
             case messages.Conflict():
                 self._read(number, request.n, lambda: self._conflict(request.entry))
             case messages.Status():
@@ -229,9 +233,6 @@ class Hub:
             answers: Sequence[Answer] = [Answer(error=unexpected(error))] * len(commands)
         else:
             answers = done.result().answers
-        if any(answer.error and answer.error.code == "sync_failed" for answer in answers):
-            # Only a new hub, from what the disk really holds, can go on.
-            self._loop.create_task(self.stop())
         for command, answer in zip(commands, answers, strict=True):
             self._in_flight -= 1
             self._answered(command, answer)
@@ -249,12 +250,16 @@ class Hub:
         self._followed = self._now()
         self._writer.submit(self._follow_branches)
 
-    def _follow_branches(self) -> Answer:
+    def _follow_branches(self, agent: str | None = None) -> Answer:
         try:
             self._record.repository.follow_branches()
         except TatamiError as error:
             log.warning("git branches wait: %s", error)
-        return Answer({"visible": True})
+        behind = sorted(self._record.repository.lagging)
+        if behind if agent is None else agent in behind:
+            words = f"git branches of {', '.join(behind[:8])} cannot follow; see the hub's log"
+            return Answer(error=BusyError(words, code="branches_wait", fix="tatami status"))
+        return Answer({})
 
     def _apply_landing(
         self,
@@ -350,7 +355,11 @@ class Hub:
     def _tell(self, first: int, facts: Sequence[Json]) -> None:
         """Called on the writer thread, so that events keep their order."""
         if self._record.unsaved > UNSAVED_MAX:
-            self._record.save()
+            try:
+                self._record.save()
+            except Exception:
+                # What happened is durable in the operation log whether this table takes it or not.
+                log.exception("the hub's table could not be saved")
         if facts:
             happened = conversation.Happened(first, tuple(facts))
             self._loop.call_soon_threadsafe(self._converse, happened)
@@ -401,10 +410,17 @@ class Hub:
                 f"queue entry {number} has no conflict", code="not_found", fix="tatami queue"
             )
         blobs = [b for c in entry.conflicts for b in (c.base, c.ours, c.theirs)]
-        contents = [self._record.repository.blob(b) if b else None for b in blobs]
+        contents = [self._content(blob) for blob in blobs]
         sizes = [-1 if content is None else len(content) for content in contents]
         result: Json = {"entry": entries_json([entry])[0], "sizes": sizes}
         return Answer(result, body=tuple(content for content in contents if content is not None))
+
+    def _content(self, id: str) -> bytes | None:
+        """A side's content; None where there is none, or it is a directory or a submodule."""
+        try:
+            return self._record.repository.blob(id) if id else None
+        except TatamiError:
+            return None
 
     def _status(self) -> Answer:
         repository = self._record.repository
@@ -457,6 +473,16 @@ class Hub:
             self._lander.follow()
         except Exception as error:  # noqa: BLE001 - the next landing reports it to whoever asked
             log.warning("the trunk could not be followed: %s", error)
+
+
+def die(error: BaseException) -> None:
+    """Ends the process at once: only a new hub, from what the disk really holds, can go on.
+
+    Whoever waits gets no answer, resends to the new hub, and is answered by what it finds.
+    """
+    log.critical("the disk does not take what is written: %s", error)
+    logging.shutdown()
+    os._exit(DIED)
 
 
 def unexpected(error: BaseException) -> TatamiError:

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from tatami.hub.record import Record
+from tatami.hub.record import Record, operations_until
 from tatami.protocol import messages
 from tatami.protocol.hub import Answer, Json
 from tatami.schedule.landing import Entry
@@ -97,22 +97,14 @@ class Reading:
 
     def _operations_of_commits(self) -> dict[str, tuple[str, str]]:
         """Which operation and agent made a commit; only operations not seen before are read."""
-        start: str | None = None
-        newest = ""
-        while True:
-            page = self._repository.operations(500, start)
-            for op in page if start is None else page[1:]:
-                newest = newest or op.id
-                if op.id == self._ops_until:
-                    self._ops_until = newest
-                    return self._ops
-                for _, agent, verb, commit, _ in command_rows(op.attributes):
-                    if verb == "commit":
-                        self._ops[commit] = (op.id, agent)
-            if len(page) < 500:
-                self._ops_until = newest or self._ops_until
-                return self._ops
-            start = page[-1].id
+        missed = operations_until(self._repository, self._ops_until)
+        for op in missed:
+            for _, agent, verb, commit, _ in command_rows(op.attributes):
+                if verb == "commit":
+                    self._ops[commit] = (op.id, agent)
+        if missed:
+            self._ops_until = missed[0].id
+        return self._ops
 
 
 def commit_json(commit: Commit) -> Json:

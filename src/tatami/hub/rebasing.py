@@ -49,7 +49,7 @@ def rebase(
 ) -> Rebased | Stuck:
     """Rebases a line (oldest first) onto `tip`; `built` are specs of the same operation so far."""
     commits = [repository.commit(id) for id in line]
-    if _follows(commits, tip):
+    if _contains(repository, line[-1], tip):
         return Rebased((), Tip(line[-1], commits[-1].tree), tuple(line), 0)
     specs: list[CommitSpec] = []
     landed: list[str] = []
@@ -74,13 +74,9 @@ def rebase(
     return Rebased(tuple(specs), tip, tuple(landed), resolved)
 
 
-def _follows(commits: Sequence[Commit], tip: Tip) -> bool:
-    return all(
-        commit.parents == [parent]
-        for commit, parent in zip(
-            commits, [tip.commit, *(commit.id for commit in commits)], strict=False
-        )
-    )
+def _contains(repository: Repository, head: str, tip: Tip) -> bool:
+    """Whether a line already has the tip, by growing on it or by a merge the agent made."""
+    return not tip.commit.startswith("@") and repository.is_ancestor(tip.commit, head)
 
 
 def _tree_of(repository: Repository, base: str, changes: Sequence[Change], spec: CommitSpec) -> str:

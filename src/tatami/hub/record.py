@@ -13,15 +13,17 @@ from tatami.schedule.landing import Entry
 from tatami.store.ledger import Checkpoint, Ledger
 from tatami.store.repository import (
     FIRST_EVENT,
+    Operation,
     Repository,
     command_rows,
     landed_rows,
     relanded_ids,
 )
 from tatami.values.ids import CommandId
+from tatami.values.limits import CLIENTS_KEPT
 
 PAGE = 200
-"""Operations read at a time while looking for the checkpoint."""
+"""Operations read first while looking for a known one."""
 ENTRIES_KEPT = 10_000
 """Landed queue entries kept for `queue --json`; the op log keeps all of them."""
 
@@ -42,7 +44,8 @@ class Record:
         self.ledger = ledger
         self.next_event = 1
         self.next_entry = 1
-        self.landed: dict[str, str] = {}
+        self.landed: dict[str, str] = ledger.landed()
+        self._unsaved_landed: dict[str, str] = {}
         self.trunk_ref = ledger.trunk_ref()
         self.pinned: set[str] = set()
         self._answers: list[tuple[CommandId, Answer]] = []
@@ -52,6 +55,7 @@ class Record:
     def recover(self) -> Recovered:
         """Reads the ledger, then the operations it has not seen; saves what was missing."""
         found = Recovered()
+        found.conversation.horizon = self.ledger.trim_answers(CLIENTS_KEPT)
         for command, answer in self.ledger.answers():
             protocol.remember(found.conversation, command, answer)
         for entry in self.ledger.entries():
@@ -97,10 +101,13 @@ class Record:
         told = [entry_fact(entry) for entry in entries]
         numbered = list(enumerate(told, start=self.next_event))
         ref = self.trunk_ref
-        self.ledger.save(answers, entries, numbered, paused=paused, trunk_ref=ref)
-        self.next_event += len(told)
         for entry in entries:
             self._note_landed(entry)
+        landed = self._unsaved_landed
+        self.ledger.save(answers, entries, numbered, paused=paused, trunk_ref=ref, landed=landed)
+        self._unsaved_landed = {}
+        self.next_event += len(told)
+        for entry in entries:
             pin = self.pinned.update if entry.state == "queued" else self.pinned.difference_update
             pin(entry.commits)
         return told
@@ -113,20 +120,13 @@ class Record:
     def save(self) -> None:
         """Makes a checkpoint."""
         checkpoint = Checkpoint(self._op or self.ledger.checkpoint().op, self.next_event)
-        self.ledger.save(self._answers, (), self._events, checkpoint)
-        self._answers, self._events = [], []
+        landed = self._unsaved_landed
+        self.ledger.save(self._answers, (), self._events, checkpoint, landed=landed)
+        self._answers, self._events, self._unsaved_landed = [], [], {}
 
     def _replay(self, until: str, found: Recovered, events: dict[int, Json]) -> list[Entry]:
         """Applies the operations after `until`, oldest first; returns the entries they changed."""
-        missed = []
-        start: str | None = None
-        while until != (page_end := start):
-            page = self.repository.operations(PAGE, page_end)
-            known = next((i for i, op in enumerate(page) if op.id == until), None)
-            missed += page[:known] if page_end is None else page[1:known]
-            if known is not None or len(page) < PAGE:
-                break
-            start = page[-1].id
+        missed = operations_until(self.repository, until)
         changed: dict[int, Entry] = {}
         for op in reversed(missed):
             first = int(op.attributes.get(FIRST_EVENT, "0"))
@@ -149,26 +149,52 @@ class Record:
     def _note_rows(self, attributes: dict[str, str]) -> None:
         """What an operation landed is known from it alone, should the ledger have been deleted."""
         for number, queued, commit in landed_rows(attributes):
-            self.landed[queued] = commit
+            self._set_landed(queued, commit)
             self.next_entry = max(self.next_entry, number + 1)
         moved = relanded_ids(attributes)
         for queued, commit in list(self.landed.items()) if moved else ():
-            self.landed[queued] = moved.get(commit, commit)
-            if not self.landed[queued]:
-                del self.landed[queued]
+            self._set_landed(queued, moved.get(commit, commit))
 
     def _note_landed(self, entry: Entry) -> None:
         if entry.state == "landed":
-            self.landed.update(zip(entry.commits, entry.landed, strict=True))
+            for queued, commit in zip(entry.commits, entry.landed, strict=True):
+                self._set_landed(queued, commit)
         elif entry.state == "handed_back":
             # It may have been on the trunk before the user moved that; it has to land again.
-            for commit in entry.commits:
-                self.landed.pop(commit, None)
+            for queued in entry.commits:
+                self._set_landed(queued, "")
+
+    def _set_landed(self, queued: str, commit: str) -> None:
+        """Notes as what a queued commit is on the trunk; "" where it is not."""
+        if self.landed.get(queued, "") == commit:
+            return
+        self._unsaved_landed[queued] = commit
+        if commit:
+            self.landed[queued] = commit
+        else:
+            del self.landed[queued]
 
     def _note_pinned(self, queue: landing.State) -> None:
         for entry in queue.entries.values():
             if entry.state == "queued":
                 self.pinned.update(entry.commits)
+
+
+def operations_until(repository: Repository, until: str) -> list[Operation]:
+    """Operations newer than `until` (all, where it is unknown), newest first.
+
+    Always read from the head: where a stock tool's operation runs beside ours, a page that begins
+    at the last one of the page before would miss the other side of the merge.
+    """
+    limit = PAGE
+    while True:
+        page = repository.operations(limit)
+        for index, op in enumerate(page):
+            if op.id == until:
+                return page[:index]
+        if len(page) < limit:
+            return page
+        limit *= 4
 
 
 def facts(op: str, attributes: dict[str, str]) -> list[Json]:

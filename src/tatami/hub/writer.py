@@ -14,14 +14,18 @@ IDLE_SECONDS = 1.0
 
 
 class Writer(threading.Thread):
-    """Runs calls one after another; `idle` runs when nothing came for a moment."""
+    """Runs calls one after another; `idle` runs when nothing came for a moment.
 
-    def __init__(self, idle: Callable[[], None]) -> None:
+    `broken` is told when the disk no longer takes what is written; nobody gets an answer then.
+    """
+
+    def __init__(self, idle: Callable[[], None], broken: Callable[[BaseException], None]) -> None:
         super().__init__(name="tatami-writer", daemon=True)
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = (
             queue.SimpleQueue()
         )
         self._idle = idle
+        self._broken = broken
 
     def submit(self, call: Callable[[], Result]) -> "Future[Result]":
         """Queues a call; its result or exception arrives in the future, set on this thread."""
@@ -52,6 +56,8 @@ class Writer(threading.Thread):
             try:
                 future.set_result(call())
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked
+                if getattr(error, "code", "") == "sync_failed":
+                    self._broken(error)
                 future.set_exception(error)
 
     def _rest(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tatami.protocol.messages import Mutation, Subscribe
 from tatami.values.errors import TatamiError, UsageError
 from tatami.values.ids import CommandId
-from tatami.values.limits import ANSWERS_KEPT_PER_CLIENT, EVENTS_KEPT
+from tatami.values.limits import ANSWERS_KEPT_PER_CLIENT, CLIENTS_KEPT, EVENTS_KEPT
 
 Json = dict[str, object]
 
@@ -108,9 +108,14 @@ class Client:
 
 @dataclass(slots=True)
 class State:
-    """The hub's memory of conversations; owned by the one who steps it, changed in place."""
+    """The hub's memory of conversations; owned by the one who steps it, changed in place.
+
+    clients: by incarnation, the one heard of last at the end. horizon: clients that began before
+    this one and are not known were forgotten; incarnations begin with their time.
+    """
 
     clients: dict[str, Client] = field(default_factory=dict)
+    horizon: str = ""
     waiting: dict[CommandId, list[tuple[int, int]]] = field(default_factory=dict)
     events: deque[tuple[int, Json]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     next_event: int = 1
@@ -139,7 +144,12 @@ def step(state: State, happening: Input, now: float) -> tuple[State, list[Effect
 
 def remember(state: State, command: CommandId, answer: Answer) -> None:
     """Keeps an answer for whoever resends the command; also used to fill the table at start."""
-    client = state.clients.setdefault(command.incarnation, Client())
+    client = state.clients.pop(command.incarnation, None) or Client()
+    state.clients[command.incarnation] = client
+    if len(state.clients) > CLIENTS_KEPT:
+        forgotten = next(iter(state.clients))
+        del state.clients[forgotten]
+        state.horizon = max(state.horizon, forgotten)
     client.answers[command.sequence] = answer
     while len(client.answers) > ANSWERS_KEPT_PER_CLIENT:
         sequence = min(client.answers)
@@ -160,7 +170,10 @@ def _asked(state: State, asked: Asked) -> list[Effect]:
     client = state.clients.get(command.incarnation)
     if client and command.sequence in client.answers:
         return [Reply(*asker, client.answers[command.sequence])]
-    if client and command.sequence <= client.forgotten:
+    unknown = client is None and command not in state.waiting
+    if (client and command.sequence <= client.forgotten) or (
+        unknown and command.incarnation <= state.horizon
+    ):
         error = UsageError(
             f"command {command} was answered long ago; its answer is no longer kept",
             code="expired",

@@ -131,7 +131,9 @@ class Read(Request, tag="read", frozen=True):
 
 
 class Visible(Request, tag="visible", frozen=True):
-    """Answered once every agent's git branch has all commits acknowledged before."""
+    """Answered once git branches have every commit acknowledged before (None: all agents')."""
+
+    agent: str | None = None
 
 
 class Resolve(Request, tag="resolve", frozen=True):

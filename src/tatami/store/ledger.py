@@ -6,7 +6,7 @@ table nothing: they are saved together at checkpoints. What makes no operation i
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import lmdb
@@ -43,6 +43,7 @@ class Ledger:
             self._answers = self._env.open_db(b"answers")
             self._queue = self._env.open_db(b"queue")
             self._events = self._env.open_db(b"events")
+            self._landed = self._env.open_db(b"landed")
         except lmdb.Error as error:
             raise TatamiError(
                 f"the hub's table in {directory} cannot be opened: {error}",
@@ -80,8 +81,12 @@ class Ledger:
         *,
         paused: bool | None = None,
         trunk_ref: str | None = None,
+        landed: Mapping[str, str] | None = None,
     ) -> None:
-        """Records everything in one synced transaction."""
+        """Records everything in one synced transaction.
+
+        landed: queued commit -> commit on the trunk, "" to forget it.
+        """
         with self._env.begin(write=True) as write:
             for command, answer in answers:
                 write.put(_command_key(command), _pack_answer(answer), db=self._answers)
@@ -94,6 +99,11 @@ class Ledger:
                 self._trim_events(write, newest - EVENTS_KEPT)
             if checkpoint:
                 write.put(b"checkpoint", _dumps(asdict(checkpoint)), db=self._meta)
+            for queued, commit in (landed or {}).items():
+                if commit:
+                    write.put(queued.encode(), commit.encode(), db=self._landed)
+                else:
+                    write.delete(queued.encode(), db=self._landed)
             if trunk_ref is not None:
                 write.put(b"trunk_ref", trunk_ref.encode(), db=self._meta)
             if paused is not None:
@@ -104,6 +114,34 @@ class Ledger:
         with self._env.begin(write=True, db=self._queue) as write:
             for number in numbers:
                 write.delete(_number(number))
+
+    def landed(self) -> dict[str, str]:
+        """Every queued commit that has landed, and as which commit; kept for ever."""
+        with self._env.begin(db=self._landed) as read:
+            return {key.decode(): value.decode() for key, value in read.cursor()}
+
+    def trim_answers(self, clients: int) -> str:
+        """Forgets all but the newest clients' answers; returns the oldest client still known.
+
+        Incarnations begin with their time, so the table is in the order of their ages. An id of
+        an older client that is not known is refused, for ever: that is what the return is for.
+        """
+        with self._env.begin(write=True) as write:
+            horizon = write.get(b"horizon", db=self._meta) or b""
+            seen: set[bytes] = set()
+            with write.cursor(db=self._answers) as cursor:
+                found = cursor.last()
+                while found:
+                    seen.add(cursor.key()[:16])
+                    if len(seen) > clients:
+                        horizon = max(horizon, min(seen - {cursor.key()[:16]}))
+                        break
+                    found = cursor.prev()
+            with write.cursor(db=self._answers) as cursor:
+                while len(seen) > clients and cursor.first() and cursor.key()[:16] < horizon:
+                    cursor.delete()
+            write.put(b"horizon", horizon, db=self._meta)
+        return horizon.decode()
 
     def answers(self) -> Iterable[tuple[CommandId, Answer]]:
         """Every recorded answer, in order of the sequence of each client."""

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ Prepared = _core.Prepared
 TreeMerge = _core.TreeMerge
 merge_text = _core.merge_text
 
+COMMIT_ID = re.compile("[0-9a-f]{40}")
+REFLOG_LINE_BYTES_MAX = 8192
 PUBLISH_ATTEMPTS_MAX = 8
 """A stock tool can win the swap a few times in a row; forever means something is wrong."""
 COMMANDS = "tatami:commands"
@@ -286,9 +289,20 @@ class Repository:
         ref = agent_ref(agent)
         try:
             with open(os.path.join(self.git_dir, ref), encoding="ascii") as file:
-                return file.read(41).strip() or None
+                text = file.read(48).strip()
         except (FileNotFoundError, UnicodeDecodeError):
-            return self.git_head(ref)
+            text = ""
+        return text if COMMIT_ID.fullmatch(text) else self.git_head(ref)
+
+    def moved_by_us(self, agent: str) -> bool:
+        """Whether the last that moved an agent's branch was Tatami; True without a reflog."""
+        try:
+            with open(os.path.join(self.git_dir, "logs", agent_ref(agent)), "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - REFLOG_LINE_BYTES_MAX))
+                last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+        except OSError:
+            return True
+        return b" Tatami <tatami@localhost> " in last
 
     def moved_by_git(self, agents: Iterable[str]) -> dict[str, str]:
         """Agents whose git branch is neither at their head nor where we last saw it, with it."""

@@ -87,9 +87,10 @@ def move(common: str, branch: str, old: str, new: str) -> Moved:
             _back(followed, new, old)
             return Moved(waiting=f"{place}: {refusal}")
         followed.append(place)
-    done = git.run(
-        common, "update-ref", "-m", "tatami: land", f"refs/heads/{branch}", new, old, check=False
-    )
+    # git does not sync refs by itself, and a power cut can leave a branch empty.
+    durably = ("-c", "core.fsync=reference")
+    update = ("update-ref", "-m", "tatami: land", f"refs/heads/{branch}", new, old)
+    done = git.run(common, *durably, *update, check=False)
     if done.returncode:
         _back(followed, new, old)
         if head(common, branch) != old:
@@ -126,10 +127,8 @@ def _untracked(place: str, old: str, new: str) -> list[str]:
     there = [p for p in added.stdout.split(b"\0") if p and os.path.lexists(os.path.join(root, p))]
     if not there:
         return []
-    listed = git.run(
-        place, "--literal-pathspecs", "ls-files", "-o", "-z", "--", *(os.fsdecode(p) for p in there)
-    )
-    return [os.fsdecode(path) for path in listed.stdout.split(b"\0") if path]
+    tracked = set(git.run(place, "ls-files", "-z").stdout.split(b"\0"))
+    return [os.fsdecode(path) for path in there if path not in tracked]
 
 
 def _read_tree(place: str, *arguments: str) -> str:

@@ -24,6 +24,8 @@ BATCH_BYTES_MAX = 64 * 1024 * 1024
 """New content in one group commit, so that one large file does not delay many small ones."""
 ANSWERS_KEPT_PER_CLIENT = 256
 """Answers kept to resend; a client has at most a few requests without an answer."""
+CLIENTS_KEPT = 20_000
+"""Clients whose answers are kept: every run of a verb is one, and resends within two minutes."""
 EVENTS_KEPT = 100_000
 """Events a late subscriber can still read; older cursors are refused with `expired`."""
 SUBSCRIBER_QUEUE_MAX = 10_000

@@ -116,7 +116,14 @@ impl Core {
             let written = packing
                 .map(|packing| packing.join().expect("a panic is one here too"))
                 .transpose()?;
-            Ok((operation?, written))
+            match (operation, written) {
+                (Ok(operation), written) => Ok((operation, written)),
+                (Err(error), written) => {
+                    // Kept from git's collection, it would stay for ever.
+                    written.into_iter().for_each(Written::discard);
+                    Err(error)
+                }
+            }
         })
     }
 
@@ -269,11 +276,13 @@ impl Core {
         }
     }
 
-    /// Makes a batch's objects readable without an operation: loose, and git's to collect.
+    /// Makes a batch's objects readable without an operation: loose, and git's to collect. What is
+    /// small stays in memory as well, so that a `git prune` in between is not noticed here.
     pub fn write_loose(&mut self, batch: &Batch) -> Result<()> {
         for object in &batch.objects {
             keep::write(&mut self.objects, object.kind, &object.content())?;
         }
+        self.remember(batch);
         Ok(())
     }
 }

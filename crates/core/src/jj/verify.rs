@@ -77,9 +77,9 @@ impl Core {
         }
         let held = keep::held(&mut self.objects)?;
         let mut known = Vec::new();
-        for id in held {
+        for id in held.iter().flatten() {
             if self.knows(&id.to_string())? {
-                known.push(to_jj(id));
+                known.push(to_jj(*id));
             }
         }
         let ids = self.range(heads, known, None)?;
@@ -89,7 +89,11 @@ impl Core {
         let mut disk = Disk {
             objects: Objects::open(&self.paths.git_dir)?,
             seen: HashSet::new(),
+            inherited: HashSet::new(),
         };
+        for id in held.last().into_iter().flatten() {
+            disk.take_as_given(*id, true, &mut report);
+        }
         for id in ids.iter().rev() {
             disk.commit(*id, &ours, &extras, &mut report);
         }
@@ -103,7 +107,8 @@ impl Core {
         report: &mut Verified,
     ) -> Result<BTreeSet<CommitId>> {
         let store = self.repo.op_store();
-        let mut next: Vec<OperationId> = self.heads()?;
+        // The commit index is that of one head; others are for the caller to report.
+        let mut next: Vec<OperationId> = vec![self.repo.op_id().clone()];
         let mut seen: HashSet<OperationId> = HashSet::new();
         let mut views: HashSet<ViewId> = HashSet::new();
         let mut named = BTreeSet::new();
@@ -163,6 +168,8 @@ fn commits_of(view: &View) -> impl Iterator<Item = CommitId> {
 struct Disk {
     objects: Objects,
     seen: HashSet<ObjectId>,
+    /// Names the policy refuses that the history we began with has.
+    inherited: HashSet<Vec<u8>>,
 }
 
 impl Disk {
@@ -188,7 +195,7 @@ impl Disk {
         }
         for parent in commit.parents {
             if !ours.contains(&parent) {
-                self.take_as_given(parent, report);
+                self.take_as_given(parent, false, report);
             }
         }
         self.tree(commit.tree, report);
@@ -207,7 +214,9 @@ impl Disk {
                 Ok(entry) => entry,
                 Err(error) => return report.found("I2", id, error),
             };
-            if let Err(why) = tatami_worktree::path::check_component(entry.name) {
+            if let Err(why) = tatami_worktree::path::check_component(entry.name)
+                && !self.inherited.contains(entry.name)
+            {
                 let name = entry.name.escape_ascii();
                 report.found(
                     "I11",
@@ -224,7 +233,7 @@ impl Disk {
     }
 
     /// Marks what a commit of git's own has, so that only what ours added is looked at.
-    fn take_as_given(&mut self, id: ObjectId, report: &mut Verified) {
+    fn take_as_given(&mut self, id: ObjectId, inherit: bool, report: &mut Verified) {
         if !self.seen.insert(id) {
             return;
         }
@@ -241,6 +250,9 @@ impl Disk {
                 Err(error) => return report.found("I2", id, error),
             };
             for entry in tree::entries(&data).flatten() {
+                if inherit && tatami_worktree::path::check_component(entry.name).is_err() {
+                    self.inherited.insert(entry.name.to_vec());
+                }
                 if entry.is_tree() {
                     next.push(entry.id);
                 } else {
