@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.results import Row, markdown, median, save
+from tatami.scenarios.history.clone import folder
 from tatami.scenarios.storm.run import storm
 from tatami.scenarios.storm.values import ARMS, Asked
 from tatami.ui.cli.scenario import stock_jj
@@ -26,10 +27,12 @@ def main() -> int:
     """Runs the rounds, keeps every row, prints medians; 1 when a commit is missing."""
     options = _options()
     rows: list[dict[str, object]] = []
-    for number in range(options.rounds):
-        for asked in _asked(options):
-            found = storm(asked, lambda words: print(words, file=sys.stderr))
-            rows += ({**row, "round": number} for row in found)
+    with folder(keep=False) as place:
+        for number in range(options.rounds):
+            for asked in _asked(options):
+                for row in storm(asked, lambda words: print(words, file=sys.stderr), place):
+                    rows.append({**row, "round": number})
+                    print(rows[-1], file=sys.stderr, flush=True)
     path = save("storm", {"rows": rows, "rounds": options.rounds}, options.out)
     print(markdown(COLUMNS, list(_table(rows))))
     print(f"\nraw data: {path}", file=sys.stderr)

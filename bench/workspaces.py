@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.results import Row, markdown, median, save
 from tatami.client.swarm import Swarm
-from tatami.scenarios.history.clone import TRUNK, folder, remove
+from tatami.scenarios.history.clone import TRUNK, folder
 from tatami.scenarios.storm.run import field, prepare
 from tatami.scenarios.storm.values import Asked
 from tatami.store import git
@@ -39,8 +39,6 @@ def main() -> int:
             for arm in ARMS:
                 with field(template, os.path.join(place, f"{arm}-{number}"), files) as there:
                     seconds, clean = _measure(arm, there.root, names)
-                # The hub is stopped, nothing is needed any more: keep the disk from filling up.
-                remove(there.root)
                 row = {"arm": arm, "round": number, "seconds": seconds, "clean": clean}
                 rows.append(row | {"workspaces": options.workspaces})
                 print(row, file=sys.stderr)

@@ -1,6 +1,7 @@
 """Stock jj beside the hub: it reads at any moment, and what it writes is merged, not lost."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tests import sandbox
 from tests.compat.conftest import Used
@@ -148,3 +149,28 @@ def test_operations_abandoned_by_jj_are_not_needed(used: Used, jj: Jj) -> None:
     assert used.git("rev-parse", f"{new}^") == used.acked[2]
     assert used.land("coder-1").state == "landed"
     assert used.problems() == []
+
+
+def test_a_workspace_follows_its_line_moved_by_jj(used: Used, jj: Jj) -> None:
+    """After stock jj moved an agent's bookmark its workspace has the files and can commit."""
+    agent = used.swarm.agent("coder-1")
+    space = Path(agent.path)
+    (space / "a.txt").write_text("agent\n")
+    agent.commit("a")
+    jj("--ignore-working-copy", "new", "--no-edit", "agent/coder-1", "-m", "by jj")
+    (theirs,) = commits(jj, "description(substring:'by jj')")
+    jj("--ignore-working-copy", "bookmark", "move", "agent/coder-1", "--to", theirs)
+    (space / "b.txt").write_text("agent\n")
+    done = agent.commit("b")
+    assert used.git("rev-parse", f"{done.id}^") == theirs
+    assert sandbox.git(space, "status", "--porcelain") == ""
+
+
+def test_agents_added_beside_a_line_moved_by_jj_leave_it_there(used: Used, jj: Jj) -> None:
+    """Asking for a known agent again never moves its line back."""
+    used.commit("coder-1", "a.txt")
+    jj("--ignore-working-copy", "new", "--no-edit", "agent/coder-1", "-m", "by jj")
+    (theirs,) = commits(jj, "description(substring:'by jj')")
+    jj("--ignore-working-copy", "bookmark", "move", "agent/coder-1", "--to", theirs)
+    used.swarm.agents(["coder-1", "coder-2"], workspace=False)
+    assert used.git("rev-parse", f"{used.commit('coder-1', 'b.txt')}^") == theirs

@@ -25,8 +25,8 @@ const TRAILER_BYTES: u64 = 20;
 const FAN_FIRST: usize = 12;
 /// Packs of a higher tier that are moved together.
 const FAN: usize = 6;
-/// Packs past this size are left as they are: copying them again gains nothing.
-const MERGED_BYTES_MAX: u64 = 256 << 20;
+/// Packs past this size are left as they are: commits wait while packs are copied.
+const MERGED_BYTES_MAX: u64 = 32 << 20;
 
 /// A new object, compressed for a pack. Small ones keep their bytes for the object cache.
 #[derive(Clone)]
@@ -112,19 +112,13 @@ fn entry_header(kind: Kind, size: u64) -> Vec<u8> {
     header
 }
 
-/// A pack that has been renamed into place but is not yet durable.
+/// A pack that is in place, with durable content; its name is durable once the directory is synced.
 pub struct Written {
     dir: PathBuf,
     name: String,
-    files: Vec<File>,
 }
 
 impl Written {
-    /// Makes the files durable; the directory is the caller's, who has more in it.
-    pub fn sync(&self) -> std::io::Result<()> {
-        self.files.iter().try_for_each(File::sync_data)
-    }
-
     /// Takes the pack away again; for one that nothing refers to.
     pub fn discard(self) {
         remove_pack(&self.dir, &self.name);
@@ -143,8 +137,8 @@ pub fn write(dir: &Path, objects: &[Packed], tier: u32) -> Result<Written> {
 
 struct PackWriter {
     dir: PathBuf,
-    temporary: PathBuf,
     out: BufWriter<File>,
+    unnamed: Temporary,
     hasher: gix::hash::Hasher,
     at: u64,
     index: Vec<(ObjectId, u32, u64)>,
@@ -153,12 +147,12 @@ struct PackWriter {
 impl PackWriter {
     fn create(dir: &Path, total: u32) -> Result<Self> {
         fs::create_dir_all(dir).doing(&format!("making {}", dir.display()))?;
-        let temporary = temporary(dir, "pack");
-        let file = create(&temporary)?;
+        let unnamed = Temporary::create(dir, "pack")?;
+        let file = unnamed.file.try_clone().doing("opening a pack")?;
         let mut writer = Self {
             dir: dir.to_owned(),
-            temporary,
             out: BufWriter::with_capacity(1 << 18, file),
+            unnamed,
             hasher: gix::hash::hasher(gix::hash::Kind::Sha1),
             at: 0,
             index: Vec::with_capacity(total as usize),
@@ -185,46 +179,68 @@ impl PackWriter {
         let hash = self.hasher.clone().try_finalize().doing("hashing a pack")?;
         self.out
             .write_all(hash.as_slice())
+            .and_then(|()| self.out.flush())
             .doing("writing a pack")?;
-        let pack = self
-            .out
-            .into_inner()
-            .map_err(|error| error.into_error())
-            .doing("writing a pack")?;
-        let temporary_index = temporary(&self.dir, "idx");
-        let mut index = create(&temporary_index)?;
-        index
+        let index = Temporary::create(&self.dir, "idx")?;
+        (&index.file)
             .write_all(&pack_index::encode(self.index, &hash)?)
             .doing("writing a pack index")?;
+        let keep = Temporary::create(&self.dir, "keep")?;
+        (&keep.file)
+            .write_all(format!("{KEEP}{tier}\n").as_bytes())
+            .doing("writing a keep file")?;
         let name = format!("pack-{hash}");
         let place = |suffix: &str| self.dir.join(format!("{name}.{suffix}"));
-        let keep = write_keep(&self.dir, &name, tier)?;
-        fs::rename(&self.temporary, place("pack")).doing("renaming a pack")?;
-        fs::rename(&temporary_index, place("idx")).doing("renaming a pack index")?;
+        keep.name(&place("keep"))?;
+        self.unnamed.name(&place("pack"))?;
+        index.name(&place("idx"))?;
         Ok(Written {
             dir: self.dir.clone(),
             name,
-            files: vec![pack, index, keep],
         })
     }
 }
 
-fn write_keep(dir: &Path, name: &str, tier: u32) -> Result<File> {
-    let temporary = temporary(dir, "keep");
-    let mut keep = create(&temporary)?;
-    keep.write_all(format!("{KEEP}{tier}\n").as_bytes())
-        .doing("writing a keep file")?;
-    fs::rename(&temporary, dir.join(format!("{name}.keep"))).doing("renaming a keep file")?;
-    Ok(keep)
+/// A file that gets its name once it is whole and durable: a power cut must not leave a name over
+/// missing content. Without a name it goes when it is dropped, so that a full disk is not filled
+/// further.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+    named: bool,
 }
 
-fn create(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .read(true)
-        .create_new(true)
-        .open(path)
-        .doing(&format!("making {}", path.display()))
+impl Temporary {
+    fn create(dir: &Path, kind: &str) -> Result<Self> {
+        let path = temporary(dir, kind);
+        let file = OpenOptions::new()
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .open(&path)
+            .doing(&format!("making {}", path.display()))?;
+        Ok(Self {
+            path,
+            file,
+            named: false,
+        })
+    }
+
+    fn name(mut self, to: &Path) -> Result<()> {
+        let doing = || format!("writing {}", to.display());
+        self.file.sync_data().doing(&doing())?;
+        fs::rename(&self.path, to).doing(&doing())?;
+        self.named = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.named {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Begins names not yet renamed; git's own `tmp_` would be pruned from under whoever writes them.
@@ -351,8 +367,7 @@ fn merge(dir: &Path, packs: &[Own], tier: u32) -> Result<()> {
             writer.add(row.id, &source.entry(row)?)?;
         }
     }
-    let written = writer.finish(tier)?;
-    written.sync().doing("syncing a consolidated pack")?;
+    writer.finish(tier)?;
     sync_dir(dir).doing("syncing the pack directory")
 }
 

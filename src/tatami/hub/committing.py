@@ -64,6 +64,7 @@ class _Flush:
     refused: dict[int, TatamiError] = field(default_factory=dict)
     drawing: _Drawing = field(default_factory=_Drawing)
     attributes: dict[str, str] = field(default_factory=dict)
+    op: str = ""
 
     def request(self, index: int) -> Commit:
         """The request at a place of the batch."""
@@ -108,6 +109,11 @@ class Committing:
 
     def _plan(self, flush: _Flush) -> Plan | None:
         drawing = flush.drawing = _Drawing()
+        op = self._record.repository.core.op()
+        if op != flush.op:
+            # What was refused on another view may be right on this one.
+            flush.refused.clear()
+            flush.op = op
         for index, one in enumerate(flush.batch):
             if index in flush.refused:
                 continue
@@ -251,15 +257,20 @@ def import_branches(repository: Repository, agents: Iterable[str]) -> None:
 
     Where the branch is now is their line, whatever git command brought it there.
     """
-    known = repository.agents()
-    moved = repository.moved_by_git(agent for agent in agents if agent in known)
-    if not moved:
-        return
-    bookmarks: dict[str, str | None] = {agent_bookmark(a): ref for a, ref in moved.items()}
-    words = f"import git commits of {', '.join(sorted(moved))}"
-    imported = OpSpec(words, {}, bookmarks, (), sorted(set(moved.values())))
-    repository.publish(lambda: Plan((), lambda _: imported))
-    repository.branches |= moved
+    moved: dict[str, str] = {}
+
+    def plan() -> Plan | None:
+        nonlocal moved
+        known = repository.agents()
+        moved = repository.moved_by_git(agent for agent in agents if agent in known)
+        bookmarks: dict[str, str | None] = {agent_bookmark(a): ref for a, ref in moved.items()}
+        words = f"import git commits of {', '.join(sorted(moved))}"
+        imported = OpSpec(words, {}, bookmarks, (), sorted(set(moved.values())))
+        return Plan((), lambda _: imported) if moved else None
+
+    agents = list(agents)
+    if repository.publish(plan):
+        repository.branches |= moved
 
 
 def whole_line(message: str) -> str:

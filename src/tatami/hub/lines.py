@@ -4,7 +4,7 @@ Runs on the writer thread. Everything that becomes an operation carries the comm
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tatami.hub.committing import import_branches, move_branches
 from tatami.hub.record import Record, answers_of
@@ -94,7 +94,12 @@ class Lines:
         attributes = self._attributes([(str(id), request.agent, "retire", head, "")])
         seen: dict[str, str | None] = {agent_bookmark(request.agent): None}
         operation = OpSpec(f"retire {request.agent}", attributes, seen)
-        told = self._publish(id, operation)
+
+        def unmoved() -> None:
+            if self._repository.head(request.agent) != head:
+                raise BusyError(f"{request.agent}'s line has just moved", fix="try again")
+
+        told = self._publish(id, operation, unmoved)
         ref = agent_ref(request.agent)
         git.run(self._repository.git_dir, "update-ref", "-d", ref, head, check=False)
         return told
@@ -148,10 +153,13 @@ class Lines:
     def _move(self, id: CommandId, verb: str, heads: dict[str, str], words: str) -> Told:
         rows = [(str(id), agent, verb, head, "") for agent, head in heads.items()]
         names = sorted(heads)
+        known = self._repository.agents()
+        moved = {agent: head for agent, head in heads.items() if known.get(agent) != head}
         operation = OpSpec(
             f"{words} {', '.join(names[:8])}" + (" ..." if names[8:] else ""),
             self._attributes(rows),
-            {agent_bookmark(agent): head for agent, head in heads.items()},
+            # Only those that move: another may be moved by a stock tool at this very moment.
+            {agent_bookmark(agent): head for agent, head in moved.items()},
         )
         told = self._publish(id, operation)
         move_branches(self._repository, heads)
@@ -161,9 +169,17 @@ class Lines:
         first = str(self._record.next_event)
         return {COMMANDS: json.dumps(rows, separators=(",", ":")), FIRST_EVENT: first}
 
-    def _publish(self, id: CommandId, operation: OpSpec) -> Told:
+    def _publish(
+        self, id: CommandId, operation: OpSpec, check: Callable[[], None] = lambda: None
+    ) -> Told:
+        """Publishes an operation; `check` raises where it is not right on the current view."""
         first = self._record.next_event
-        published = self._repository.publish(lambda: Plan((), lambda _: operation))
+
+        def plan() -> Plan:
+            check()
+            return Plan((), lambda _: operation)
+
+        published = self._repository.publish(plan)
         assert published
         told = self._record.happened(published.op, operation.attributes)
         answer = answers_of(published.op, operation.attributes)[0][1]

@@ -129,7 +129,11 @@ class Repository:
         with core_errors():
             found = self.core.refresh()
             if found.changed or force:
+                before = self.agents()
                 self.bookmarks = self.core.view().bookmarks
+                # A stock tool that moved an agent's line moves its git branch as well.
+                moved = self.agents().items() - before.items()
+                self.lagging |= {agent for agent, _ in moved if agent in before}
         return found.changed
 
     def agents(self) -> dict[str, str]:

@@ -70,9 +70,11 @@ impl Core {
         self.or_broken(synced)?;
         result.barrier1_us = lap();
         if let Err(error) = self.swap(&unpublished) {
-            if let (Code::Stale, Some(written)) = (error.code, written) {
-                written.discard();
+            if error.code != Code::Stale {
+                // Whether the head has moved only a fresh look at the disk can tell.
+                return self.or_broken(Err(error));
             }
+            written.into_iter().for_each(Written::discard);
             return Err(error);
         }
         result.swap_us = lap();
@@ -100,13 +102,8 @@ impl Core {
         let (dir, extras) = (self.objects.pack_dir(), &self.extras);
         let this = &*self;
         thread::scope(|threads| {
-            let packing = (!objects.is_empty()).then(|| {
-                threads.spawn(|| {
-                    let written = pack::write(&dir, objects, 0)?;
-                    written.sync().doing("syncing a pack")?;
-                    Ok(written)
-                })
-            });
+            let packing =
+                (!objects.is_empty()).then(|| threads.spawn(|| pack::write(&dir, objects, 0)));
             let registering =
                 (!commits.is_empty()).then(|| threads.spawn(|| register(extras, commits)));
             let operation = this.write_operation(mutable, commits, spec);

@@ -1,8 +1,9 @@
 """`tatami scenario run storm` from the question to one row per arm."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from tatami.scenarios.history.clone import folder, stop_hub
 from tatami.scenarios.measure import Json
@@ -22,15 +23,21 @@ AGENTS_MAX = 500
 COMMITS_MAX = 1_000_000
 
 
-def storm(asked: Asked, say: Callable[[str], None] = lambda _: None) -> list[Json]:
+def storm(
+    asked: Asked, say: Callable[[str], None] = lambda _: None, within: str | None = None
+) -> list[Json]:
     """Runs every arm asked for, each in a fresh folder; returns a row per arm.
+
+    within: a folder to make them in, left to the caller to remove. ext4 passes over inodes that
+    were freed minutes ago, so that making files is many times dearer after a large removal: who
+    runs several storms removes nothing before the last one.
 
     jj-workspace is left out where stock jj is missing, unless it is all that was asked for.
     Raises `UsageError` for what cannot be.
     """
     check(asked)
     rows = []
-    with folder(keep=False) as place:
+    with nullcontext(tempfile.mkdtemp(dir=within)) if within else folder(keep=False) as place:
         template = os.path.join(place, "template")
         files = prepare(asked, template)
         for name, fsync in arms(asked):
