@@ -253,3 +253,36 @@ def test_a_trunk_whose_branch_is_gone_is_said(used: Used) -> None:
     used.git("branch", "main", before)
     used.swarm.queue_action("retry", [refused.entry])
     assert used.swarm.finished([refused.entry])[0]["state"] == "landed"
+
+
+def test_a_line_that_merged_the_trunk_lands_as_it_is(used: Used) -> None:
+    """An agent that ran `git merge main` lands its merge; nobody else's landing suffers."""
+    agent = used.swarm.agent("coder-1")
+    space = Path(agent.path)
+    (space / "a.txt").write_text("agent\n")
+    agent.commit("a")
+    landed(used, "coder-2", "b.txt")
+    sandbox.git(space, "merge", "--quiet", "--no-edit", "main")
+    (space / "c.txt").write_text("agent\n")
+    head = agent.commit("c").id
+    assert agent.land().result().state == "landed"
+    assert used.git("rev-parse", "main") == head
+    assert used.problems() == []
+
+
+def test_a_merge_that_cannot_land_is_rejected_alone(used: Used) -> None:
+    """A merge the trunk has moved past is handed to its author, and the others land."""
+    agent = used.swarm.agent("coder-1")
+    space = Path(agent.path)
+    landed(used, "coder-2", "b.txt")
+    (space / "a.txt").write_text("agent\n")
+    agent.commit("a")
+    sandbox.git(space, "merge", "--quiet", "--no-edit", "main")
+    agent.commit("", amend=True)
+    landed(used, "coder-3", "d.txt")
+    used.swarm.queue_action("pause")
+    used.commit("coder-4", "e.txt")
+    landing = used.swarm.land(["coder-1", "coder-4"])
+    used.swarm.queue_action("resume")
+    states = [result.state for result in landing.results()]
+    assert states == ["rejected", "landed"]

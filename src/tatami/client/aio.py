@@ -131,13 +131,17 @@ class AsyncSwarm:
         await self._ask(self._swarm.stop)
 
     async def events(self, after: int | None = None) -> AsyncGenerator[Json, None]:
-        """Yields every event after a cursor, for ever."""
+        """Yields every event after a cursor, until the swarm is closed."""
         connection = Connection(self._swarm.place)
         self._open.append(connection)
         stream = connection.events(after)
+
+        def following() -> Json | None:
+            return next(stream, None)
+
         try:
-            while True:
-                yield await self._threads.run(next, stream)
+            while event := await self._threads.run(following):
+                yield event
         finally:
             connection.close()
             self._open.remove(connection)

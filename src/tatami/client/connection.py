@@ -25,11 +25,11 @@ RESEND_SECONDS_MAX = 120.0
 
 
 def incarnation() -> str:
-    """A new client incarnation: 16 hex digits, the seconds of now and 32 random bits.
+    """A new client incarnation: 24 hex digits, the seconds of now and 64 random bits.
 
     Their order is that of their ages, by which a hub tells what it has forgotten.
     """
-    return f"{int(time.time()) & 0xFFFFFFFF:08x}{os.urandom(4).hex()}"
+    return f"{int(time.time()) & 0xFFFFFFFF:08x}{os.urandom(8).hex()}"
 
 
 class Connection:
@@ -43,15 +43,21 @@ class Connection:
         self._n = 0
         self._socket: socket.socket | None = None
         self._resent = False
+        self._closed = False
 
     def close(self) -> None:
+        """Ends the conversation for good; another thread's request or events end too."""
+        self._closed = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         """Closes the socket; the next request opens a new one."""
-        if self._socket:
+        hung_up, self._socket = self._socket, None
+        if hung_up:
             # Another thread may be reading: closing alone would leave it waiting for ever.
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
-            self._socket = None
+                hung_up.shutdown(socket.SHUT_RDWR)
+            hung_up.close()
 
     def command_id(self) -> str:
         """A fresh id for a request that changes something."""
@@ -74,7 +80,10 @@ class Connection:
             return self.ask(verb, {"id": self.command_id(), **fields}, body)
 
     def ask(self, verb: str, fields: Json, body: Iterable[bytes] = ()) -> tuple[Json, memoryview]:
-        """Sends a request and returns its result and the bytes behind it; raises `TatamiError`."""
+        """Sends a request and returns its result and the bytes behind it; raises `TatamiError`.
+
+        A wait for queue entries lasts as long as they do, however many hubs it takes.
+        """
         body = list(body)
         if sum(map(len, body)) > COMMIT_BYTES_MAX:
             raise UsageError(
@@ -82,15 +91,21 @@ class Connection:
                 code="commit_too_large",
                 fix="commit in parts",
             )
-        give_up = time.monotonic() + RESEND_SECONDS_MAX
+        waits, give_up = bool(fields.get("wait")), 0.0
         while True:
             try:
-                return self._ask_once(verb, fields, body)
+                connection = self._send(verb, fields, body)
+                if waits:
+                    give_up = 0.0
+                return self._receive(connection)
             except (OSError, EOFError) as error:
-                self.close()
+                self._hang_up()
                 self._resent = True
+                if waits and isinstance(error, TimeoutError):
+                    continue
                 if not self._start:
                     raise HubError(f"the hub went away: {error}", code="not_running") from None
+                give_up = give_up or time.monotonic() + RESEND_SECONDS_MAX
                 if time.monotonic() > give_up:
                     raise BusyError(f"the hub does not answer: {error}", code="hub") from None
                 time.sleep(0.01)
@@ -98,16 +113,17 @@ class Connection:
                 part = ascii(error.object[max(0, error.start - 20) : error.end])
                 raise UsageError(f"{part} is not Unicode text", code="bad_text") from None
             except BusyError as error:
+                give_up = give_up or time.monotonic() + RESEND_SECONDS_MAX
                 if error.code != "stopping" or time.monotonic() > give_up:
                     raise
-                self.close()
+                self._hang_up()
                 time.sleep(0.05)
             except frames.FrameError as error:
-                self.close()
+                self._hang_up()
                 raise HubError(str(error), code="hub_version", fix="tatami stop") from None
 
     def events(self, after: int | None) -> Iterator[Json]:
-        """Yields events for ever, over the death of hubs; the connection is used up by it.
+        """Yields events until `close`, over the death of hubs; the connection is used up by it.
 
         A hub that was stopped is waited for, not started: listening is not work.
         """
@@ -119,7 +135,9 @@ class Connection:
                     if event:
                         yield event
             except (OSError, EOFError, HubError) as error:
-                self.close()
+                if self._closed:
+                    return
+                self._hang_up()
                 self._start = False
                 give_up = give_up or time.monotonic() + RESEND_SECONDS_MAX
                 if time.monotonic() > give_up:
@@ -140,10 +158,13 @@ class Connection:
             event = json.loads(received)["event"]
             yield event["cursor"], event
 
-    def _ask_once(self, verb: str, fields: Json, body: list[bytes]) -> tuple[Json, memoryview]:
+    def _send(self, verb: str, fields: Json, body: list[bytes]) -> socket.socket:
         connection = self._connected()
         self._n += 1
         connection.sendall(frames.encode_json({"verb": verb, "n": self._n, **fields}, body))
+        return connection
+
+    def _receive(self, connection: socket.socket) -> tuple[Json, memoryview]:
         while True:
             header, rest = local.receive(connection)
             answer = json.loads(header)
@@ -152,14 +173,23 @@ class Connection:
                 return self._result(answer), memoryview(rest)
 
     def _connected(self) -> socket.socket:
-        if self._socket is None:
-            self._socket = reach(self.place, self._start)
+        found = self._socket
+        if found is None:
+            self._require_open()
+            found = self._socket = reach(self.place, self._start)
+            # Whoever closed meanwhile could not see this socket.
+            self._require_open()
             self._n += 1
             hello = {"verb": "hello", "n": self._n, "version": VERSION}
-            self._socket.sendall(frames.encode_json(hello))
-            header, _ = local.receive(self._socket)
+            found.sendall(frames.encode_json(hello))
+            header, _ = local.receive(found)
             self._result(json.loads(header))
-        return self._socket
+        return found
+
+    def _require_open(self) -> None:
+        if self._closed:
+            self._hang_up()
+            raise HubError("the connection to the hub is closed", code="closed")
 
     @staticmethod
     def _result(answer: Json) -> Json:

@@ -116,9 +116,10 @@ class Hub:
         self._stopping = True
         while self._in_flight or self._queue.attempting:  # noqa: ASYNC110 - happens once
             await asyncio.sleep(0.005)
+        # The landers first: they wait for the writer, which must still be there.
+        await asyncio.to_thread(self._landers.shutdown)
         await asyncio.to_thread(self._writer.finish)
         self._readers.shutdown()
-        self._landers.shutdown()
         for peer in list(self._peers.values()):
             peer.close()
         self.stopped.set()
@@ -248,6 +249,8 @@ class Hub:
         """Has the git branches that nobody waits for follow their bookmarks."""
         self._following = False
         self._followed = self._now()
+        if self._stopping:
+            return
         self._writer.submit(self._follow_branches)
 
     def _follow_branches(self, agent: str | None = None) -> Answer:
@@ -271,6 +274,9 @@ class Hub:
             match effect:
                 case landing.Changed(entries=entries):
                     (keep or self._keep)(entries)
+                case landing.Attempt() if self._stopping:
+                    # The table still has them as queued: the next hub lands them.
+                    self._queue.attempting = False
                 case landing.Attempt(entries=entries):
                     self._attempt(entries)
         dropped = landing.forget_finished(self._queue, ENTRIES_KEPT)
@@ -392,6 +398,15 @@ class Hub:
         for number, request in self._waiting_entries:
             if any(n in entries and entries[n].state not in landing.FINISHED for n in request.wait):
                 still.append((number, request))
+                continue
+            unknown = [n for n in request.wait if n not in entries]
+            if unknown:
+                error = UsageError(
+                    f"the landing queue has no entry {unknown[0]}",
+                    code="not_found",
+                    fix="tatami queue --all",
+                )
+                self._reply(number, request.n, Answer(error=error))
                 continue
             shown = [e for n, e in sorted(entries.items()) if self._listed(e, request)]
             result: Json = {"entries": entries_json(shown), "paused": self._queue.paused}

@@ -77,7 +77,15 @@ class Lander:
             again = retry and entries[0].reason != reason
             state: StateName = "queued" if again else "rejected"
             done = tuple(replace(e, state=state, reason=reason) for e in entries)
-        self._keep(done)
+        known = self._record.landed
+        self._keep(
+            tuple(
+                e
+                for e in done
+                if e.state != "landed"
+                or any(known.get(q) != c for q, c in zip(e.commits, e.landed, strict=True))
+            )
+        )
         return done
 
     def follow(self) -> None:
@@ -91,7 +99,7 @@ class Lander:
         for _ in range(RACES_MAX):
             start = self._reconcile()
             group = _Group(start, Tip(start, self._repository.tree(start)))
-            results = {entry.number: self._place(group, entry) for entry in entries}
+            results = {entry.number: self._placed_alone(group, entry) for entry in entries}
             if group.rows:
                 try:
                     self._publish(group, results)
@@ -101,9 +109,23 @@ class Lander:
             return tuple(results[entry.number] for entry in entries)
         raise BusyError("the trunk keeps moving", fix="tatami queue retry")
 
+    def _placed_alone(self, group: _Group, entry: Entry) -> Entry:
+        """As `_place`; what stands against one entry is not held against the others."""
+        if all(commit in self._record.landed for commit in entry.commits):
+            landed = tuple(self._record.landed[commit] for commit in entry.commits)
+            return replace(entry, state="landed", reason="", landed=landed)
+        try:
+            return self._place(group, entry)
+        except TatamiError as error:
+            if error.retryable:
+                raise
+            log.warning("entry %d cannot land: %s", entry.number, error)
+            return replace(entry, state="rejected", reason=f"{error}")
+
     def _place(self, group: _Group, entry: Entry) -> Entry:
         """Adds an entry to the group if it merges and verifies; its state tells."""
-        placed = rebase(self._repository, entry.commits, group.tip, group.built)
+        landed = self._record.landed
+        placed = rebase(self._repository, entry.commits, group.tip, group.built, landed)
         if isinstance(placed, Stuck):
             paths = ", ".join(conflict.path for conflict in placed.conflicts[:5])
             return replace(
@@ -131,6 +153,9 @@ class Lander:
         record, repository = self._record, self._repository
         landed: list[tuple[int, str, str]] = []
         seen = trunk.head(self._common, repository.trunk)
+        if seen != record.trunk_ref:
+            # Somebody committed on the trunk meanwhile; what was verified is no longer what lands.
+            raise TrunkMovedError
         attributes: dict[str, str] = {}
 
         def plan() -> Plan | None:
@@ -159,12 +184,16 @@ class Lander:
             published = repository.publish(plan)
             assert published
             self._tell(first, record.happened(published.op, attributes))
+            for number, entry in results.items():
+                ids = tuple(commit for n, _, commit in landed if n == number)
+                if ids:
+                    results[number] = replace(entry, landed=ids)
+            # At once: after a checkpoint behind this operation nothing else would tell.
+            recorded = tuple(e for e in results.values() if e.state == "landed")
+            first = record.next_event
+            self._tell(first, record.record_entries(recorded, []))
 
         self._write(write).result()
-        for number, entry in results.items():
-            ids = tuple(commit for n, _, commit in landed if n == number)
-            if ids:
-                results[number] = replace(entry, landed=ids)
 
     def _catch_up(self, results: dict[int, Entry]) -> None:
         """Moves git's branch to what was published, which has landed whatever becomes of that."""

@@ -1,6 +1,6 @@
 """Puts an agent's commits on another commit, in memory; conflicts come back as values."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from tatami.merging import ladder
@@ -45,14 +45,21 @@ class Stuck:
 
 
 def rebase(
-    repository: Repository, line: Sequence[str], tip: Tip, built: Sequence[CommitSpec]
+    repository: Repository,
+    line: Sequence[str],
+    tip: Tip,
+    built: Sequence[CommitSpec],
+    landed: Container[str] = (),
 ) -> Rebased | Stuck:
-    """Rebases a line (oldest first) onto `tip`; `built` are specs of the same operation so far."""
+    """Rebases a line (oldest first) onto `tip`; `built` are specs of the same operation so far.
+
+    landed: commits that are on the trunk as copies, and may come along where they are merged.
+    """
     commits = [repository.commit(id) for id in line]
-    if _contains(repository, line[-1], tip):
+    if _contains(repository, line, tip, landed):
         return Rebased((), Tip(line[-1], commits[-1].tree), tuple(line), 0)
     specs: list[CommitSpec] = []
-    landed: list[str] = []
+    copies: list[str] = []
     resolved = 0
     for commit in commits:
         merged = _merge(repository, commit, tip)
@@ -69,14 +76,23 @@ def rebase(
             base=tip.tree,
         )
         specs.append(spec)
-        landed.append(f"@{len(built) + len(specs) - 1}")
-        tip = Tip(landed[-1], _tree_of(repository, tip.tree, changes, spec))
-    return Rebased(tuple(specs), tip, tuple(landed), resolved)
+        copies.append(f"@{len(built) + len(specs) - 1}")
+        tip = Tip(copies[-1], _tree_of(repository, tip.tree, changes, spec))
+    return Rebased(tuple(specs), tip, tuple(copies), resolved)
 
 
-def _contains(repository: Repository, head: str, tip: Tip) -> bool:
-    """Whether a line already has the tip, by growing on it or by a merge the agent made."""
-    return not tip.commit.startswith("@") and repository.is_ancestor(tip.commit, head)
+def _contains(
+    repository: Repository, line: Sequence[str], tip: Tip, landed: Container[str]
+) -> bool:
+    """Whether the line already has the tip, by growing on it or by a merge the agent made.
+
+    Nothing but the line may come with it, apart from what has landed as a copy.
+    """
+    head = line[-1]
+    if tip.commit.startswith("@") or not repository.is_ancestor(tip.commit, head):
+        return False
+    new = repository.log([head], [tip.commit], None)
+    return all(commit.id in line or commit.id in landed for commit in new)
 
 
 def _tree_of(repository: Repository, base: str, changes: Sequence[Change], spec: CommitSpec) -> str:

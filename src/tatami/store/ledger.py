@@ -132,13 +132,13 @@ class Ledger:
             with write.cursor(db=self._answers) as cursor:
                 found = cursor.last()
                 while found:
-                    seen.add(cursor.key()[:16])
+                    seen.add(cursor.key()[:-8])
                     if len(seen) > clients:
-                        horizon = max(horizon, min(seen - {cursor.key()[:16]}))
+                        horizon = max(horizon, min(seen - {cursor.key()[:-8]}))
                         break
                     found = cursor.prev()
             with write.cursor(db=self._answers) as cursor:
-                while len(seen) > clients and cursor.first() and cursor.key()[:16] < horizon:
+                while len(seen) > clients and cursor.first() and cursor.key()[:-8] < horizon:
                     cursor.delete()
             write.put(b"horizon", horizon, db=self._meta)
         return horizon.decode()
@@ -147,7 +147,7 @@ class Ledger:
         """Every recorded answer, in order of the sequence of each client."""
         with self._env.begin(db=self._answers) as read:
             for key, value in read.cursor():
-                incarnation, sequence = key[:16].decode(), int.from_bytes(key[16:], "big")
+                incarnation, sequence = key[:-8].decode(), int.from_bytes(key[-8:], "big")
                 yield CommandId(incarnation, sequence), _unpack_answer(value)
 
     def entries(self) -> list[Entry]:

@@ -37,25 +37,34 @@ RELANDED = "tatami:relanded"
 """Operation attribute: JSON object, a landing's id -> the one it has now ("" = off the trunk)."""
 
 _USAGE = ("not_found", "ambiguous", "bad_path", "bad_input", "unsupported")
+_FIXES = {
+    "not_found": "tatami log --all; tatami op log",
+    "ambiguous": "give more of the id",
+    "bad_path": "rename the file, then try again",
+    "stale": "try again",
+    "busy": "try again",
+    "conflicted": "tatami status; jj bookmark list",
+    "no_space": "free disk space, then try again",
+    "corrupt": "tatami fsck",
+    "permission": "make the repository writable for this user",
+    "io": "look at the disk (df, dmesg), then try again",
+    "sync_failed": "look at the disk (df, dmesg), then try again",
+    "panic": "tatami fsck; then report what the hub's log says",
+}
 
 
 def core_error(error: _core.CoreError) -> TatamiError:
     """Turns the core's error into the family's, with the same code."""
-    message = str(error)
-    if error.code in _USAGE:
-        fix = "tatami log --all; tatami op log" if error.code == "not_found" else ""
-        return UsageError(message, code=error.code, fix=fix)
-    if error.code in ("stale", "busy"):
-        return BusyError(message, code=error.code)
-    if error.code == "conflicted":
-        return ConflictError(message, code=error.code)
-    fixes = {
-        "no_space": "free disk space, then try again",
-        "corrupt": "tatami fsck",
-        "permission": "make the repository writable for this user",
-    }
-    retryable = error.retryable or error.code in ("no_space", "io")
-    return TatamiError(message, code=error.code, fix=fixes.get(error.code, ""), retryable=retryable)
+    message, code = str(error), error.code
+    fix = _FIXES.get(code, "")
+    if code in _USAGE:
+        return UsageError(message, code=code, fix=fix)
+    if code in ("stale", "busy"):
+        return BusyError(message, code=code, fix=fix)
+    if code == "conflicted":
+        return ConflictError(message, code=code, fix=fix)
+    retryable = error.retryable or code in ("no_space", "io")
+    return TatamiError(message, code=code, fix=fix, retryable=retryable)
 
 
 def who() -> tuple[str, str]:

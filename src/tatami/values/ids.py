@@ -9,7 +9,7 @@ from tatami.values.limits import AGENT_NAME_CHARS_MAX
 AGENT_REF_PREFIX = "refs/heads/agent/"
 AGENT_BOOKMARK_PREFIX = "agent/"
 _AGENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
-_COMMAND = re.compile(r"[0-9a-f]{16}:[1-9][0-9]{0,14}")
+_COMMAND = re.compile(r"[0-9a-f]{24}:[1-9][0-9]{0,14}")
 
 
 def agent_name(text: str) -> str:
@@ -36,7 +36,7 @@ def agent_ref(agent: str) -> str:
 
 
 class CommandId(NamedTuple):
-    """Names a request for ever: the client's incarnation (16 hex digits) and its sequence number.
+    """Names a request for ever: the client's incarnation (24 hex digits) and its sequence number.
 
     A hub answers an id it has seen with the same answer and does nothing.
     """
@@ -52,4 +52,4 @@ class CommandId(NamedTuple):
         """Reads what `str()` wrote; raises `UsageError` for anything else."""
         if not _COMMAND.fullmatch(text):
             raise UsageError(f"{text[:80]!r} is not a command id", code="bad_command_id")
-        return cls(text[:16], int(text[17:]))
+        return cls(text[:24], int(text[25:]))

@@ -16,7 +16,7 @@ from tatami.store.ledger import Ledger
 from tatami.store.repository import COMMANDS, FIRST_EVENT, LANDED, Repository
 from tatami.values.ids import CommandId
 
-CLIENT = "00000000000000aa"
+CLIENT = "0000000000000000000000aa"
 Open = Callable[[], Record]
 
 

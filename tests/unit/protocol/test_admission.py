@@ -9,7 +9,7 @@ from tatami.protocol.messages import Agents, Commit, Land, Mutation, QueueAction
 from tatami.values.errors import UsageError
 from tatami.values.limits import COMMIT_PATHS_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX
 
-ID = "00000000000000aa:1"
+ID = "0000000000000000000000aa:1"
 BLOB = "0" * 40
 FILE = ("a.txt", 0o100644, 1)
 

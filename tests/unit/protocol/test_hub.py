@@ -24,7 +24,7 @@ from tatami.values.errors import UsageError
 from tatami.values.ids import CommandId
 from tatami.values.limits import ANSWERS_KEPT_PER_CLIENT
 
-CLIENT = "00000000000000aa"
+CLIENT = "0000000000000000000000aa"
 ID = CommandId(CLIENT, 1)
 DONE = Answer({"commit": "c1"})
 
@@ -103,7 +103,7 @@ def test_a_command_whose_only_asker_left_can_be_asked_for_again() -> None:
 def test_the_same_number_of_two_clients_is_two_commands() -> None:
     """Sequences belong to their incarnation."""
     state = State()
-    other = "00000000000000bb:1"
+    other = "0000000000000000000000bb:1"
     assert len(feed(state, ask(1, 1), ask(2, 1, other))) == 2
 
 

@@ -25,7 +25,7 @@ from tatami.values.ids import CommandId
 from tatami.values.limits import ANSWERS_KEPT_PER_CLIENT
 
 CONNECTIONS = st.integers(1, 3)
-COMMANDS = st.builds(CommandId, st.sampled_from(["0" * 16, "f" * 16]), st.integers(1, 6))
+COMMANDS = st.builds(CommandId, st.sampled_from(["0" * 24, "f" * 24]), st.integers(1, 6))
 EVENTS_KEPT = 4
 
 

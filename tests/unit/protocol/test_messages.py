@@ -8,7 +8,7 @@ import pytest
 from tatami.protocol import messages
 from tatami.protocol.messages import REQUEST
 
-ID = "00000000000000aa:1"
+ID = "0000000000000000000000aa:1"
 
 
 def decode(**fields: object) -> messages.AnyRequest:

@@ -9,7 +9,7 @@ from tatami.values.ids import CommandId, agent_bookmark, agent_name, agent_ref
 from tatami.values.limits import AGENT_NAME_CHARS_MAX
 from tests.sandbox import git
 
-HEX = st.text("0123456789abcdef", min_size=16, max_size=16)
+HEX = st.text("0123456789abcdef", min_size=24, max_size=24)
 SEQUENCES = st.integers(1, 10**15 - 1)
 NAMES = st.text("abcXYZ019._-~^:@{\\ /*?[\n\t\u00e9", max_size=12)
 
@@ -76,21 +76,21 @@ def test_a_command_id_survives_being_written(incarnation: str, sequence: int) ->
     [
         "",
         ":",
-        "0123456789abcdef",
-        "0123456789abcdef:",
-        "0123456789abcdef:0",
-        "0123456789abcdef:-1",
-        "0123456789abcdef:1.0",
-        "0123456789abcdef:1_0",
-        "0123456789abcdef: 1",
-        "0123456789abcdef:1\n",
-        "0123456789abcdef:1:1",
-        "0123456789abcdef:\u0661",
-        "0123456789abcdef:01",
-        "0123456789ABCDEF:1",
-        "0123456789abcde:1",
-        "0123456789abcdef:" + "9" * 16,
-        "0123456789abcdef\n:1",
+        "0123456789abcdef01234567",
+        "0123456789abcdef01234567:",
+        "0123456789abcdef01234567:0",
+        "0123456789abcdef01234567:-1",
+        "0123456789abcdef01234567:1.0",
+        "0123456789abcdef01234567:1_0",
+        "0123456789abcdef01234567: 1",
+        "0123456789abcdef01234567:1\n",
+        "0123456789abcdef01234567:1:1",
+        "0123456789abcdef01234567:\u0661",
+        "0123456789abcdef01234567:01",
+        "0123456789ABCDEF01234567:1",
+        "0123456789abcdef:1",
+        "0123456789abcdef01234567:" + "9" * 16,
+        "0123456789abcdef01234567\n:1",
     ],
 )
 def test_what_is_not_a_command_id_is_refused(text: str) -> None:

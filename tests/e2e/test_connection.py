@@ -1,0 +1,77 @@
+"""A client's conversation with the hub: how long it waits, and that it ends when it is closed."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import tatami
+from tatami.client import connection, start
+from tests import sandbox
+
+
+def waited_for(root: Path, before: Callable[[], None], meanwhile: Callable[[], None]) -> str:
+    """Queues a commit in a paused queue, waits for it, resumes; returns how it ended.
+
+    before: called when only the wait is still to be asked for. meanwhile: while it waits.
+    """
+    with tatami.Swarm.open(root) as swarm, ThreadPoolExecutor(1) as pool:
+        agent = swarm.agent("coder", workspace=False)
+        agent.commit("Add a file", {"new": b"1\n"})
+        swarm.queue_action("pause")
+        entries = agent.land().entries
+        before()
+        with tatami.Swarm(swarm.place) as waiter:
+            finished = pool.submit(waiter.finished, entries)
+            meanwhile()
+            swarm.queue_action("resume")
+            return str(finished.result()[0]["state"])
+
+
+def test_a_landing_is_waited_for_however_long_it_takes(
+    tatami_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait that outlasts the socket's patience asks again."""
+
+    def patience() -> None:
+        monkeypatch.setattr(start, "ANSWER_SECONDS_MAX", 0.2)
+        monkeypatch.setattr(connection, "RESEND_SECONDS_MAX", 0.0)
+
+    assert waited_for(tatami_repository, patience, lambda: time.sleep(0.5)) == "landed"
+
+
+def test_a_late_death_of_the_hub_does_not_end_a_wait(
+    tatami_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time for resending begins with the first error, not with the request."""
+
+    def patience() -> None:
+        monkeypatch.setattr(connection, "RESEND_SECONDS_MAX", 0.3)
+
+    def kill() -> None:
+        time.sleep(0.5)
+        for hub in sandbox.hubs_under(tatami_repository):
+            sandbox.kill_hub(hub)
+
+    assert waited_for(tatami_repository, patience, kill) == "landed"
+
+
+def test_a_cancelled_stream_of_events_ends_its_thread(tatami_repository: Path) -> None:
+    """Nothing reads on after the task that listened was cancelled."""
+    before = set(threading.enumerate())
+
+    async def listen() -> None:
+        async with tatami.AsyncSwarm.open(str(tatami_repository)) as swarm:
+            task = asyncio.create_task(anext(swarm.events()))
+            await asyncio.sleep(0.3)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(listen())
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert set(threading.enumerate()) - before == set()
