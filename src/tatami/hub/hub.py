@@ -17,7 +17,7 @@ from tatami.hub.landing import Lander
 from tatami.hub.lines import Lines, Told
 from tatami.hub.reading import Reading, entries_json
 from tatami.hub.record import ENTRIES_KEPT, Record, Recovered
-from tatami.hub.writer import Writer
+from tatami.hub.writer import Writer, die
 from tatami.protocol import hub as conversation
 from tatami.protocol import messages
 from tatami.protocol.admission import admit
@@ -37,8 +37,6 @@ Keep = Callable[[Entries], None]
 BRANCHES_LAG_S = 0.1
 """How long git branches whose agents do not wait for them may lag under load. Moving one costs as
 much as committing; moved together now and then, most of that is saved."""
-DIED = 70
-"""Exit code of a hub that could not go on (EX_SOFTWARE)."""
 FLUSHES_UNMAINTAINED_MAX = 256
 """Each flush leaves a pack; a hub that never rests still has to move them together."""
 UNSAVED_MAX = 4000
@@ -488,16 +486,6 @@ class Hub:
             self._lander.follow()
         except Exception as error:  # noqa: BLE001 - the next landing reports it to whoever asked
             log.warning("the trunk could not be followed: %s", error)
-
-
-def die(error: BaseException) -> None:
-    """Ends the process at once: only a new hub, from what the disk really holds, can go on.
-
-    Whoever waits gets no answer, resends to the new hub, and is answered by what it finds.
-    """
-    log.critical("the disk does not take what is written: %s", error)
-    logging.shutdown()
-    os._exit(DIED)
 
 
 def unexpected(error: BaseException) -> TatamiError:

@@ -1,6 +1,7 @@
 """The writer thread: everything that writes the repository or the ledger runs here, in order."""
 
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -11,6 +12,10 @@ log = logging.getLogger("tatami.hub")
 Result = TypeVar("Result")
 IDLE_SECONDS = 1.0
 """Quiet time after which the idle work (checkpoint, pack consolidation) is done."""
+
+
+DIED = 70
+"""Exit code of a hub that could not go on (EX_SOFTWARE)."""
 
 
 class Writer(threading.Thread):
@@ -65,3 +70,13 @@ class Writer(threading.Thread):
             self._idle()
         except Exception:
             log.exception("the writer's idle work failed")
+
+
+def die(error: BaseException) -> None:
+    """Ends the process at once: only a new hub, from what the disk really holds, can go on.
+
+    Whoever waits gets no answer, resends to the new hub, and is answered by what it finds.
+    """
+    log.critical("the disk does not take what is written: %s", error)
+    logging.shutdown()
+    os._exit(DIED)
