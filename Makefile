@@ -41,9 +41,9 @@ endef
 help: ## Say what each word does
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-demo: build ## Ten agents commit and land this repository's history (or REPO=...), beside git worktrees
+demo: build ## Ten agents commit and land this history (or REPO=...), beside git worktrees
 	$(BIN)/tatami replay "$(REPO)" --agents 10 --compare
-	@echo; echo "and a storm: ten agents, new files, from bytes, each waiting until its commit is durable"
+	@echo; echo "and a storm: ten agents, new files, each waiting until its commit is durable"
 	$(BIN)/tatami scenario run storm --commits 50 --files 500 --arms tatami,git-worktree
 
 test: lint test-rust test-python ## Everything CI runs: lint, Rust tests, Python tests
