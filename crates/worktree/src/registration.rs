@@ -75,25 +75,18 @@ impl<'a> Registration<'a> {
         listing: &'a Listing,
     ) -> Result<Self> {
         check_spec(spec)?;
-        let (directories, root) = make_directory(&spec.path)?;
-        let undo = |error| {
-            directories
-                .iter()
-                .rev()
-                .for_each(|path| drop(fs::remove_dir(path)));
-            error
-        };
-        let admin = make_admin(git_dir, spec).map_err(undo)?;
+        // The name first: whoever loses it must not have touched the winner's directory.
+        let admin = make_admin(git_dir, spec)?;
+        let made = make_directory(&spec.path).inspect_err(|_| drop(fs::remove_dir(&admin)));
+        let (directories, root) = made?;
         let lock = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(admin.join("index.lock"));
         let index_lock = lock.map_err(|error| {
-            let _ = fs::remove_dir(&admin);
-            undo(Error::io(
-                format!("lock the index of worktree {}", spec.name),
-                error,
-            ))
+            let all = directories.iter().rev().chain([&admin]);
+            all.for_each(|path| drop(fs::remove_dir(path)));
+            Error::io(format!("lock the index of worktree {}", spec.name), error)
         })?;
         let target = Target::new(&spec.path, root, listing);
         let git_file = false;
