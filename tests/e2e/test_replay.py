@@ -207,7 +207,12 @@ def test_a_replay_that_is_ended_leaves_nothing_behind(
 ) -> None:
     """Neither a hub nor a clone stays, whichever way it is told to end."""
     command = [os.path.join(os.path.dirname(sys.executable), "tatami"), "replay", str(history)]
-    with subprocess.Popen([*command, "--agents", "2"], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        # A run in the background has inherited an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        args=[*command, "--agents", "2"],
+        stderr=subprocess.DEVNULL,
+    ) as process:
         while process.poll() is None and not hubs_under(scratch):
             time.sleep(0.01)
         process.send_signal(number)
