@@ -42,13 +42,16 @@ class TrunkMovedError(Exception):
 
 @dataclass(slots=True)
 class _Group:
-    """Entries that made it so far, the copies to build for them, and where the trunk will be."""
+    """Entries that made it so far, the copies to build for them, and where the trunk will be.
+
+    recorded: entries as they were recorded with the operation that landed them.
+    """
 
     start: str
     tip: Tip
     built: list[CommitSpec] = field(default_factory=list)
     rows: list[tuple[int, str, str]] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
+    recorded: dict[int, Entry] = field(default_factory=dict)
 
 
 class Lander:
@@ -77,15 +80,7 @@ class Lander:
             again = retry and entries[0].reason != reason
             state: StateName = "queued" if again else "rejected"
             done = tuple(replace(e, state=state, reason=reason) for e in entries)
-        known = self._record.landed
-        self._keep(
-            tuple(
-                e
-                for e in done
-                if e.state != "landed"
-                or any(known.get(q) != c for q, c in zip(e.commits, e.landed, strict=True))
-            )
-        )
+            self._keep(done)
         return done
 
     def follow(self) -> None:
@@ -106,7 +101,9 @@ class Lander:
                 except TrunkMovedError:
                     continue
                 self._catch_up(results)
-            return tuple(results[entry.number] for entry in entries)
+            done = tuple(results[entry.number] for entry in entries)
+            self._keep(tuple(e for e in done if group.recorded.get(e.number) != e))
+            return done
         raise BusyError("the trunk keeps moving", fix="tatami queue retry")
 
     def _placed_alone(self, group: _Group, entry: Entry) -> Entry:
@@ -189,9 +186,9 @@ class Lander:
                 if ids:
                     results[number] = replace(entry, landed=ids)
             # At once: after a checkpoint behind this operation nothing else would tell.
-            recorded = tuple(e for e in results.values() if e.state == "landed")
+            group.recorded = {n: e for n, e in results.items() if e.state == "landed"}
             first = record.next_event
-            self._tell(first, record.record_entries(recorded, []))
+            self._tell(first, record.record_entries(tuple(group.recorded.values()), []))
 
         self._write(write).result()
 
