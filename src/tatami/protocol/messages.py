@@ -69,7 +69,6 @@ class Retire(Request, tag="retire", frozen=True):
 
     id: str
     agent: str
-    keep_branch: bool = False
 
 
 class Land(Request, tag="land", frozen=True):
