@@ -20,6 +20,7 @@ LINT_TARGET_DIR := $(CARGO_TARGET_DIR)-lint
 JJ_ROOT := $(CACHE)/jj-$(JJ_VERSION)
 JJ := $(JJ_ROOT)/bin/jj
 JOBS ?= auto
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 REPO ?= .
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -35,7 +36,7 @@ define need
 		echo "$(1) $$found is too old, $(3) or newer is needed: $(4)" >&2; exit 1; fi
 endef
 
-.PHONY: help demo test lint bench compat docs build clean
+.PHONY: help demo test lint bench simulate torture compat docs build clean
 .PHONY: stock-jj test-python test-rust lint-python lint-rust say-compat
 
 help: ## Say what each word does
@@ -55,6 +56,14 @@ bench: build ## Measure every table of docs/results anew (takes long; wants a qu
 	$(BIN)/python -m bench.workspaces
 	$(BIN)/python -m bench.replay "$(REPO)"
 	$(BIN)/python -m bench.kill
+
+simulate: build ## Play a thousand swarms in which everything fails; each seed can be repeated
+	$(BIN)/python -m tatami.testing.simulator --seeds 1000 --jobs "$(CORES)" \
+		--kept tests/simulate/seeds.txt
+
+torture: build ## The same a hundred thousand times, flaws planted too; leaves a dated report
+	$(BIN)/python -m tatami.testing.simulator --seeds 100000 --jobs "$(CORES)" \
+		--kept tests/simulate/seeds.txt --flaws --report docs/results/reliability
 
 compat: stock-jj build ## Build stock jj once; test that stock git and jj share the repository
 	$(BIN)/pytest tests/compat

@@ -46,7 +46,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--shapes", default="10x100,50x20", help="AGENTSxCOMMITS by commas")
     parser.add_argument("--workloads", default="new,edit")
-    parser.add_argument("--sources", default="bytes,checkout")
+    parser.add_argument("--sources", default="bytes,checkout,overlay")
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--out", type=Path, help="instead of docs/results")
     return parser.parse_args()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tatami.workspaces.kinds import mounting
 from tests import sandbox
 from tests.sandbox import Files
 
@@ -20,6 +21,7 @@ STOCK_JJ = CACHE / f"jj-{JJ_VERSION}" / "bin" / "jj"
 settings.register_profile(
     "tatami", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("thorough", settings.get_profile("tatami"), max_examples=5000)
 settings.load_profile("tatami")
 
 
@@ -59,6 +61,13 @@ def no_hub_left(
     for hub in left:
         sandbox.kill_hub(hub)
     assert left == [], "tests left hubs running; stop them, or use the fixture tatami_repository"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_mount_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Unmounts the run's overlay workspaces at its end: a mount cannot be deleted."""
+    yield
+    mounting.detach_below(str(tmp_path_factory.getbasetemp()))
 
 
 @pytest.fixture

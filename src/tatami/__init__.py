@@ -7,6 +7,7 @@ from tatami.version import VERSION as __version__  # noqa: N811
 if TYPE_CHECKING:
     from tatami.client.aio import AsyncAgent, AsyncSwarm
     from tatami.client.swarm import Agent, Landing, Swarm
+    from tatami.client.syncing import Synced
     from tatami.client.values import CommitResult, LandingResult, PathConflict
     from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
 
@@ -21,6 +22,7 @@ __all__ = [
     "LandingResult",
     "PathConflict",
     "Swarm",
+    "Synced",
     "TatamiError",
     "UsageError",
     "__version__",
@@ -28,6 +30,7 @@ __all__ = [
 _WHERE = {
     "tatami.client.aio": ("AsyncAgent", "AsyncSwarm"),
     "tatami.client.swarm": ("Agent", "Landing", "Swarm"),
+    "tatami.client.syncing": ("Synced",),
     "tatami.client.values": ("CommitResult", "LandingResult", "PathConflict"),
     "tatami.values.errors": ("BusyError", "ConflictError", "TatamiError", "UsageError"),
 }

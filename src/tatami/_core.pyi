@@ -11,9 +11,9 @@ from typing import Protocol, TypeAlias, final
 class CoreError(Exception):
     """Raised by every call; `code` is stable, `retryable` tells whether trying again can help.
 
-    Codes: not_found, ambiguous, bad_path, bad_input, file_too_large, stale, busy, conflicted, git,
-    corrupt, unsupported, no_space, permission, io, panic, sync_failed (this handle writes no more:
-    reopen).
+    Codes: not_found, ambiguous, bad_path, bad_input, file_too_large, too_many_paths, stale, busy,
+    conflicted, git, corrupt, unsupported, no_space, permission, io, panic, sync_failed (this handle
+    writes no more: reopen).
     """
 
     code: str
@@ -243,8 +243,8 @@ class Repo:
     def merge_trees(self, base: str, ours: str, theirs: str) -> TreeMerge: ...
     def preview(self, ours: str, theirs: str) -> list[str]:
         """Paths that would conflict, contents included, if the two were merged; write-free."""
-    def operations(self, limit: int | None, start: str | None = None) -> list[Operation]:
-        """The op log from `start` (None: the head) backwards, newest first."""
+    def operations(self, limit: int | None, starts: Sequence[str] = ...) -> list[Operation]:
+        """The op log from `starts` (none: the head) backwards, newest first."""
     def verify(self, limit: int | None = None) -> Verified:
         """Walks everything reachable from the op heads and checks names, hashes and change ids."""
     def maintain(self) -> int:
@@ -293,6 +293,18 @@ def add_worktrees(
     not empty, a name that is taken, a tree with a path that must not be written.
     """
 
+def add_sparse_worktrees(
+    git_dir: str,
+    specs: Sequence[WorktreeSpec],
+    commit: str,
+    lock_reason: str,
+    cone: Sequence[str],
+) -> list[CheckedOut]:
+    """As `add_worktrees`, with only what a sparse checkout of the directories `cone` has.
+
+    Raises `not_found` for a directory that the commit has not.
+    """
+
 def export(git_dir: str, tree: str, directory: str) -> int:
     """Writes a tree's files into an empty directory, without git's metadata; how many files."""
 
@@ -314,18 +326,74 @@ class Scan:
     files: list[ScannedFile]
     staged: bool
     """The index differs both from the commit and from the files: the index is what was meant."""
+    agrees: bool
+    """What was compared of the index is what the commit has."""
     entries: int
     stat_us: int
     walk_us: int
     read_us: int
 
-def scan(git_dir: str, worktree: str, commit: str, paths: Sequence[str] | None) -> Scan:
+def scan(
+    git_dir: str,
+    worktree: str,
+    commit: str,
+    paths: Sequence[str] | None,
+    overlay: tuple[str, str, str] | None = None,
+) -> Scan:
     """What a commit of the working copy would change against `commit`, ignore rules applied.
 
-    paths: restrict to these files or directories. Stats each file before and after reading: one
-    that changed meanwhile raises `busy`. A name that is not UTF-8 raises `bad_path` and names it.
+    paths: restrict to these files or directories. overlay: the upper directory of a mounted overlay
+    workspace, the index beside its lower tree, and the last bytes (hex, or "") of an index that is
+    known to be the commit's tree; the result is the same, sooner.
+    Stats each file before and after reading: one that changed meanwhile raises `busy`. A name that
+    is not UTF-8 raises `bad_path` and names it.
     """
 
 def update_index(git_dir: str, worktree: str, entries: Sequence[tuple[str, int, str]]) -> None:
     """Sets index entries (path, mode, blob id; mode 0 removes) with fresh stats, under `index.lock`
     that the caller holds: writes the lock file and renames it over the index."""
+
+def update_overlay_index(
+    git_dir: str,
+    worktree: str,
+    lower_index: str,
+    entries: Sequence[tuple[str, int, str]],
+    settle: bool,
+    seen: Scan | None = None,
+) -> str:
+    """As `update_index`, over the index beside a lower tree; returns the new index's last bytes.
+
+    While it is called time and again, it writes a split index; with `settle` always a whole one.
+    seen: the scan before it under the same lock, which is used up: nothing is read again.
+    """
+
+def make_lower(git_dir: str, tree: str, directory: str) -> CheckedOut:
+    """Writes a tree into an empty directory: `files`, and the git `index` that goes with them.
+
+    What it skips is left to git. On an error the caller removes what is there.
+    """
+
+def tree_of(git_dir: str, commit: str) -> str:
+    """The tree of a commit (or the tree itself)."""
+
+def tree_size(git_dir: str, tree: str) -> int:
+    """How many files, symlinks and submodules a tree has."""
+
+def mount_overlay(
+    layers: tuple[str, str, str], target: str, user_attributes: bool, volatile: bool = False
+) -> None:
+    """Mounts (lower, upper, work) at `target`; raises `permission`, or `unsupported` where the
+    kernel or the file system cannot. user_attributes: marks that need no privileges. volatile: for
+    a trial; unmounting does not wait for the disk."""
+
+def unmount(target: str) -> None:
+    """Unmounts; raises `busy` while a process uses it, `not_found` where nothing is mounted."""
+
+def enter_namespaces() -> None:
+    """Gives this process, which must have one thread, a user and a mount namespace of its own.
+
+    Raises `permission` where the system forbids it, `unsupported` where the process has threads.
+    """
+
+def join_namespaces(pid: int) -> None:
+    """Moves this process, which must have one thread, into those of a process of the same user."""

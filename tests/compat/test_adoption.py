@@ -1,11 +1,14 @@
 """A colocated jj repository that becomes a Tatami one: the user goes on with jj, git and agents."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import tatami
+from tatami.store.initialise import NOWHERE, fresh_log
+from tatami.store.locate import find, write_marker
 from tests import sandbox
 from tests.compat.conftest import Used
 from tests.conftest import stop_hubs
@@ -109,4 +112,66 @@ def test_both_sides_at_once(adopted: Used, stock_jj: Jj) -> None:
     assert found == ["user's 0", "user's 1", "user's 2", "user's 3"]
     assert listed(stock_jj, adopted.root, "divergent()") == []
     assert len(list((adopted.root / ".jj/repo/op_heads/heads").iterdir())) == 1
+    assert adopted.problems() == []
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["hub runs", "hub stopped"])
+def test_a_clean_that_takes_the_users_jj_loses_no_commit(adopted: Used, running: bool) -> None:
+    """`git clean -ffdx` deletes the adopted log: that is said, and `tatami init` begins a new one.
+
+    Every acknowledged commit is on its agent's line again; what was queued still is.
+    """
+    adopted.commit("coder-1", "a.txt")
+    adopted.swarm.queue_action("pause")
+    (entry,) = adopted.agents["coder-1"].land().entries
+    if not running:
+        sandbox.tatami_json(adopted.root, "stop")
+    adopted.git("clean", "-ffdx", "--quiet")
+    done = sandbox.tatami(adopted.root, "status", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["code"], document["fix"]) == (1, "log_gone", "tatami init")
+    sandbox.tatami_json(adopted.root, "init")
+    lines = {
+        row["name"]: row["head"] for row in sandbox.tatami_json(adopted.root, "status")["agents"]
+    }
+    assert lines == {"coder-1": adopted.acked[-1]}
+    adopted.commit("coder-1", "b.txt")
+    adopted.swarm.queue_action("resume")
+    assert adopted.swarm.finished([entry])[0]["state"] == "landed"
+    assert adopted.land("coder-1").state == "landed"
+    assert adopted.problems() == []
+
+
+def test_a_new_log_is_out_of_the_reach_of_a_clean(adopted: Used) -> None:
+    """What `tatami init` makes then lies in the git directory."""
+    adopted.commit("coder-1", "a.txt")
+    adopted.git("clean", "-ffdx", "--quiet")
+    sandbox.tatami_json(adopted.root, "init")
+    adopted.git("clean", "-ffdx", "--quiet")
+    adopted.commit("coder-1", "b.txt")
+    assert adopted.problems() == []
+
+
+def test_a_client_that_was_there_hears_that_the_log_is_gone(adopted: Used) -> None:
+    """An open connection's next request says what happened, not that a file is missing."""
+    adopted.commit("coder-1", "a.txt")
+    adopted.git("clean", "-ffdx", "--quiet")
+    with pytest.raises(tatami.TatamiError) as refused:
+        adopted.commit("coder-1", "b.txt")
+    assert (refused.value.code, refused.value.fix) == ("log_gone", "tatami init")
+
+
+def test_a_rebuild_that_was_interrupted_is_done_again(adopted: Used) -> None:
+    """A crash before the new log was whole leaves a repository that says so, not an empty one."""
+    adopted.commit("coder-1", "a.txt")
+    sandbox.tatami_json(adopted.root, "stop")
+    adopted.git("clean", "-ffdx", "--quiet")
+    place = find(str(adopted.root))
+    write_marker(place, {"format": 1, "trunk": "main", "jj": NOWHERE})
+    fresh_log(place, "main", adopted.git("rev-parse", "main")).close()
+    with pytest.raises(tatami.TatamiError) as refused:
+        tatami.Swarm.open(adopted.root)
+    assert refused.value.code == "log_gone"
+    sandbox.tatami_json(adopted.root, "init")
+    adopted.commit("coder-1", "b.txt")
     assert adopted.problems() == []

@@ -1,9 +1,12 @@
 """The user moves the trunk with plain git between landings, and the checkout is never disturbed."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import tatami
 from tests import sandbox
 from tests.compat.conftest import Used
 
@@ -47,6 +50,53 @@ def test_a_commit_by_the_user_is_taken_over(used: Used) -> None:
     assert used.git("rev-parse", "main^") == theirs
     agree(used)
     assert used.problems() == []
+
+
+def test_what_the_user_commits_is_seen_at_once(used: Used) -> None:
+    """Without any landing, the hub's next answer knows the trunk as git has it."""
+    questions: list[Callable[[], str]] = [
+        lambda: used.swarm.status()["trunk"]["commit"],
+        lambda: next(used.swarm.log())["commit"],
+        lambda: used.swarm.resolve("main"),
+        lambda: used.swarm.resolve(f"agent/{used.swarm.agent('new', workspace=False).name}"),
+    ]
+    for number, ask in enumerate(questions):
+        theirs = sandbox.commit_file(used.root, f"{number}.txt", b"user\n")
+        assert ask() == theirs
+    agree(used)
+    assert used.problems() == []
+
+
+def test_an_agent_is_reset_to_what_the_user_committed(used: Used) -> None:
+    """`reset` to the trunk takes the line to where git's branch is."""
+    used.commit("coder-1", "a.txt")
+    theirs = sandbox.commit_file(used.root, "user.txt", b"user\n")
+    used.agents["coder-1"].reset("main")
+    assert used.swarm.resolve("agent/coder-1") == theirs
+
+
+def test_a_line_the_user_merged_is_not_landed_again(used: Used) -> None:
+    """Merged with plain git is landed: there is nothing to land, and the agent may go."""
+    used.commit("coder-1", "a.txt")
+    used.git("merge", "--quiet", "--no-ff", "--no-edit", "agent/coder-1")
+    with pytest.raises(tatami.TatamiError) as refused:
+        used.land("coder-1")
+    assert refused.value.code == "nothing_to_land"
+    assert used.swarm.retire("coder-1")["agent"] == "coder-1"
+
+
+def test_a_status_does_not_wait_for_a_verification(used: Used) -> None:
+    """While a landing is verified the trunk is shown as it was when that began."""
+    before = used.git("rev-parse", "main")
+    used.commit("coder-1", "a.txt")
+    gate = used.root.parent / "gate"
+    landing = used.agents["coder-1"].land(verify=f"until test -e {gate}; do sleep 0.05; done")
+    theirs = sandbox.commit_file(used.root, "user.txt", b"user\n")
+    with tatami.Swarm.open(used.root) as other:
+        assert other.status()["trunk"]["commit"] == before
+    gate.touch()
+    assert landing.result().state == "landed"
+    assert used.git("rev-parse", "main^") == theirs
 
 
 def test_a_commit_amended_by_the_user_replaces_the_old_one(used: Used) -> None:
@@ -142,6 +192,17 @@ def test_a_dirty_checkout_holds_the_branch_back(used: Used, stage: bool) -> None
     landed(used, "coder-2", "b.txt")
     assert (used.root / "history.txt").read_bytes() == b"agent\n"
     agree(used)
+
+
+def test_a_branch_that_waited_follows_by_itself(used: Used) -> None:
+    """Once the user has stashed what was in the way, nobody has to land or to ask for anything."""
+    (used.root / "history.txt").write_bytes(b"edited\n")
+    used.commit("coder-1", "history.txt")
+    assert used.land("coder-1").state == "landed"
+    used.git("stash", "--quiet")
+    while used.git("rev-parse", "main") != used.acked[-1]:
+        time.sleep(0.05)
+    assert used.git("status", "--porcelain", "--branch") == "## main"
 
 
 def test_a_commit_on_a_branch_that_waits_goes_below_the_landings(used: Used) -> None:

@@ -73,22 +73,6 @@ def test_what_git_has_begun_comes_first(
     assert git(space, "status") == before
 
 
-def test_a_detached_head_is_refused(space: Path, refused: Refused) -> None:
-    """Only commits on the agent's branch can be its line, for now."""
-    git(space, "switch", "--quiet", "--detach")
-    (space / "new.txt").write_text("new\n")
-    assert refused(space, "commit", "-m", "m") == (2, "not_on_line")
-    git(space, "switch", "--quiet", f"agent/{space.name}")
-    assert tatami_json(space, "commit", "-m", "m")["agent"] == space.name
-
-
-def test_another_branch_is_refused(space: Path, refused: Refused) -> None:
-    """The user's branch does not move by a commit that was meant for the agent's."""
-    git(space, "switch", "--quiet", "-c", f"mine-{space.name}")
-    (space / "new.txt").write_text("new\n")
-    assert refused(space, "commit", "-m", "m") == (2, "not_on_line")
-
-
 def test_an_unresolved_conflict_is_refused(space: Path, refused: Refused) -> None:
     """Unmerged entries of the index (here of a stash) are the user's to resolve."""
     (space / "history.txt").write_text("mine\n")

@@ -1,16 +1,22 @@
 """A client's conversation with the hub: how long it waits, and that it ends when it is closed."""
 
 import asyncio
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tatami
 from tatami.client import connection, start
+from tatami.net import local
+from tatami.protocol import frames
+from tatami.store.locate import Place
 from tests import sandbox
 
 
@@ -75,3 +81,38 @@ def test_a_cancelled_stream_of_events_ends_its_thread(tatami_repository: Path) -
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
     assert set(threading.enumerate()) - before == set()
+
+
+def answered(peer: socket.socket, *documents: dict[str, Any]) -> dict[str, Any]:
+    """Reads a request and sends frames under its number; returns the request."""
+    header, _ = local.receive(peer)
+    request: dict[str, Any] = json.loads(header)
+    for document in documents:
+        peer.sendall(frames.encode_json({"n": request["n"], **document}))
+    return request
+
+
+def test_a_subscriber_that_was_cut_off_comes_back_with_its_cursor(tmp_path: Path) -> None:
+    """A hub that has more to tell than is read in time is asked again for what came after."""
+    (tmp_path / "hub").mkdir()
+    place = Place(*[str(tmp_path)] * 5)
+    refusal = {"error": "e", "code": "too_slow", "fix": "", "exit_code": 75, "retryable": True}
+    asked = []
+
+    def serve(listening: socket.socket) -> None:
+        for after, end in ((0, [refusal]), (2, [])):
+            peer, _ = listening.accept()
+            with peer:
+                answered(peer, {"result": {}})
+                events = [{"event": {"cursor": after + n}} for n in (1, 2)]
+                asked.append(answered(peer, {"result": {"after": after}}, *events, *end)["after"])
+
+    with local.listen(str(tmp_path / "hub")) as listening, ThreadPoolExecutor(1) as pool:
+        listening.setblocking(True)
+        served = pool.submit(serve, listening)
+        client = connection.Connection(place)
+        events = client.events(0)
+        assert [next(events)["cursor"] for _ in range(4)] == [1, 2, 3, 4]
+        client.close()
+        served.result()
+    assert asked == [0, 2]

@@ -12,6 +12,7 @@ from tatami.scenarios.storm.kills import drill, passed
 from tatami.scenarios.storm.values import Asked
 from tests.conftest import STOCK_JJ
 from tests.e2e.conftest import Refused
+from tests.mounts import needs_mounts
 from tests.sandbox import tatami, tatami_json
 
 SMALL = ("--agents", "3", "--commits", "4", "--files", "60")
@@ -29,7 +30,9 @@ def counts(row: Row) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("workload", ["new", "edit"])
-@pytest.mark.parametrize("source", ["bytes", "checkout"])
+@pytest.mark.parametrize(
+    "source", ["bytes", "checkout", pytest.param("overlay", marks=needs_mounts)]
+)
 def test_every_commit_of_every_arm_is_in_history(
     tmp_path: Path, workload: str, source: str
 ) -> None:

@@ -58,7 +58,10 @@ def test_add_says_where_to_go_and_what_to_do_next(shared: Path, name: str) -> No
     done = tatami(shared, "workspace", "add", name)
     path = str(shared / ".tatami" / "workspaces" / name)
     base = git(shared, "rev-parse", "--short=12", "main")
-    assert done.stdout.splitlines() == [f"{name}  {path}", f"  base {base}, 0 behind main"]
+    assert done.stdout.splitlines() == [
+        f"{name}  {path}",
+        f"  checkout, base {base}, 0 behind main",
+    ]
     assert done.stderr.splitlines() == [
         f"next: cd {path}",
         "      edit, then: tatami commit -m MESSAGE && tatami land",

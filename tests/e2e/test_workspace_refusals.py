@@ -217,8 +217,10 @@ def test_a_removal_that_was_cut_off_is_finished(space: Path, shared: Path) -> No
 def test_remove_refuses_what_the_line_cannot_take(
     space: Path, shared: Path, refused: Refused
 ) -> None:
-    """With a detached HEAD nothing is deleted; `--force` saves all of it under a recovery ref."""
-    git(space, "switch", "--quiet", "--detach")
+    """With a HEAD off the line nothing is deleted; `--force` saves all of it as a recovery."""
+    (space / "kept.txt").write_text("kept\n")
+    tatami_json(space, "commit", "-m", "not landed")
+    git(space, "checkout", "--quiet", "HEAD~1")
     (space / "by-git.txt").write_text("git\n")
     git(space, "add", "by-git.txt")
     git(space, "commit", "--quiet", "-m", "by git")

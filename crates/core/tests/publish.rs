@@ -21,7 +21,7 @@ fn commit(core: &mut Core, parent: &str, path: &str, bookmark: &str) -> String {
 fn a_batch_of_commits_on_each_other_is_one_operation() {
     let repo = Repo::with(&[("f", "1")]);
     let mut core = repo.core();
-    let before = core.operations(None, None).unwrap().len();
+    let before = core.operations(None, &[]).unwrap().len();
     let specs = [
         spec(&repo.head, vec![put("a", "1")], "one\n"),
         spec("@0", vec![put("a", "2")], "two\n"),
@@ -33,7 +33,7 @@ fn a_batch_of_commits_on_each_other_is_one_operation() {
         ("agent/y", batch.commits[2].commit),
     ];
     core.publish(Some(&batch), &bookmarks(&names)).unwrap();
-    assert_eq!(before + 1, core.operations(None, None).unwrap().len());
+    assert_eq!(before + 1, core.operations(None, &[]).unwrap().len());
     let heads = core.view(None).unwrap().heads;
     let mut expected: Vec<String> = names.iter().map(|(_, id)| id.to_string()).collect();
     expected.sort();

@@ -48,6 +48,7 @@ impl From<WorktreeFailure> for Failure {
             WorktreeFailure::BadPath(_) => "bad_path",
             WorktreeFailure::BadInput(_) => "bad_input",
             WorktreeFailure::TooLarge(_) => "file_too_large",
+            WorktreeFailure::TooMany(_) => "too_many_paths",
             WorktreeFailure::Busy(_) => "busy",
             WorktreeFailure::Corrupt(_) => "corrupt",
             WorktreeFailure::Unsupported(_) => "unsupported",

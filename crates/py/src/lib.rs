@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+mod overlay;
 mod repo;
 mod specs;
 mod values;
@@ -15,6 +16,10 @@ mod _core {
     #[pymodule_export]
     use super::error::CoreError;
     #[pymodule_export]
+    use super::overlay::{
+        enter_namespaces, join_namespaces, make_lower, mount_overlay, tree_of, tree_size, unmount,
+    };
+    #[pymodule_export]
     use super::repo::{Batch, Repo, merge_text};
     #[pymodule_export]
     use super::values::{
@@ -23,6 +28,7 @@ mod _core {
     };
     #[pymodule_export]
     use super::worktree::{
-        CheckedOut, Scan, ScannedFile, add_worktrees, export, move_refs, scan, update_index,
+        CheckedOut, Scan, ScannedFile, add_sparse_worktrees, add_worktrees, export, move_refs,
+        scan, update_index, update_overlay_index,
     };
 }

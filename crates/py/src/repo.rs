@@ -66,6 +66,17 @@ impl Repo {
         })?;
         done.ok_or_else(|| PyValueError::new_err("the repository is closed"))
     }
+
+    /// As `with`, for many values, each as Python sees it.
+    fn list<T, P: From<T> + Send>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&mut Core) -> Result<Vec<T>, Failure> + Send,
+    ) -> PyResult<Vec<P>> {
+        self.with(py, |core| {
+            Ok(call(core)?.into_iter().map(P::from).collect())
+        })
+    }
 }
 
 fn id(hex: &str) -> Result<gix::ObjectId, Failure> {
@@ -170,13 +181,7 @@ impl Repo {
         exclude: Vec<String>,
         limit: Option<usize>,
     ) -> PyResult<Vec<Commit>> {
-        self.with(py, |core| {
-            Ok(core
-                .log(&heads, &exclude, limit)?
-                .into_iter()
-                .map(Commit::from)
-                .collect())
-        })
+        self.list(py, |core| Ok(core.log(&heads, &exclude, limit)?))
     }
 
     fn knows(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
@@ -193,10 +198,9 @@ impl Repo {
 
     #[pyo3(signature = (rev, prefix=""))]
     fn tree(&self, py: Python<'_>, rev: &str, prefix: &str) -> PyResult<Vec<TreeEntry>> {
-        self.with(py, |core| {
+        self.list(py, |core| {
             let root = tree(core, rev)?;
-            let found = diff::list(&mut core.objects, root, prefix)?;
-            Ok(found.into_iter().map(TreeEntry::from).collect())
+            Ok(diff::list(&mut core.objects, root, prefix)?)
         })
     }
 
@@ -221,10 +225,9 @@ impl Repo {
     }
 
     fn diff(&self, py: Python<'_>, old: &str, new: &str) -> PyResult<Vec<FileDiff>> {
-        self.with(py, |core| {
+        self.list(py, |core| {
             let (old, new) = (tree(core, old)?, tree(core, new)?);
-            let found = diff::diff(&mut core.objects, old, new)?;
-            Ok(found.into_iter().map(FileDiff::from).collect())
+            Ok(diff::diff(&mut core.objects, old, new)?)
         })
     }
 
@@ -252,20 +255,14 @@ impl Repo {
         })
     }
 
-    #[pyo3(signature = (limit, start=None))]
+    #[pyo3(signature = (limit, starts=vec![]))]
     fn operations(
         &self,
         py: Python<'_>,
         limit: Option<usize>,
-        start: Option<&str>,
+        starts: Vec<String>,
     ) -> PyResult<Vec<Operation>> {
-        self.with(py, |core| {
-            Ok(core
-                .operations(limit, start)?
-                .into_iter()
-                .map(Operation::from)
-                .collect())
-        })
+        self.list(py, |core| Ok(core.operations(limit, &starts)?))
     }
 
     #[pyo3(signature = (limit=None))]

@@ -1,6 +1,7 @@
 //! Working copies: one function of the worktree crate each.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -14,6 +15,17 @@ pub struct CheckedOut {
     files: usize,
     bytes: u64,
     skipped: Vec<String>,
+}
+
+impl From<files::CheckedOut> for CheckedOut {
+    fn from(made: files::CheckedOut) -> Self {
+        Self {
+            path: made.path.to_string_lossy().into_owned(),
+            files: made.files,
+            bytes: made.bytes,
+            skipped: made.skipped,
+        }
+    }
 }
 
 /// Python's specification of a worktree.
@@ -50,13 +62,29 @@ pub fn add_worktrees(
             &through_git,
         )?)
     })?;
-    let shown = made.into_iter().map(|one| CheckedOut {
-        path: one.path.to_string_lossy().into_owned(),
-        files: one.files,
-        bytes: one.bytes,
-        skipped: one.skipped,
-    });
-    Ok(shown.collect())
+    Ok(made.into_iter().map(CheckedOut::from).collect())
+}
+
+#[pyfunction]
+pub fn add_sparse_worktrees(
+    py: Python<'_>,
+    git_dir: PathBuf,
+    specs: Vec<Spec>,
+    commit: String,
+    lock_reason: String,
+    cone: Vec<String>,
+) -> PyResult<Vec<CheckedOut>> {
+    let specs: Vec<_> = specs.into_iter().map(|spec| spec.0).collect();
+    let made = run(py, || {
+        Ok(files::add_sparse_worktrees(
+            &git_dir,
+            &specs,
+            &commit,
+            &lock_reason,
+            &cone,
+        )?)
+    })?;
+    Ok(made.into_iter().map(CheckedOut::from).collect())
 }
 
 #[pyfunction]
@@ -89,14 +117,23 @@ pub struct ScannedFile {
     stat: (i64, i64, i64, i64, i64, i64, i64, i64),
 }
 
-#[pyclass(frozen, get_all, module = "tatami._core")]
+#[pyclass(frozen, module = "tatami._core")]
 pub struct Scan {
+    #[pyo3(get)]
     files: Vec<Py<ScannedFile>>,
+    #[pyo3(get)]
     staged: bool,
+    #[pyo3(get)]
+    agrees: bool,
+    #[pyo3(get)]
     entries: usize,
+    #[pyo3(get)]
     stat_us: u64,
+    #[pyo3(get)]
     walk_us: u64,
+    #[pyo3(get)]
     read_us: u64,
+    opened: Mutex<Option<files::Opened>>,
 }
 
 impl ScannedFile {
@@ -125,15 +162,28 @@ impl ScannedFile {
 }
 
 #[pyfunction]
+#[pyo3(signature = (git_dir, worktree, commit, paths, overlay=None))]
 pub fn scan(
     py: Python<'_>,
     git_dir: PathBuf,
     worktree: PathBuf,
     commit: String,
     paths: Option<Vec<String>>,
+    overlay: Option<(PathBuf, PathBuf, String)>,
 ) -> PyResult<Scan> {
-    let found = run(py, || {
-        Ok(files::scan(&git_dir, &worktree, &commit, paths.as_deref())?)
+    let paths = paths.as_deref();
+    let (found, opened) = run(py, || match &overlay {
+        None => Ok((files::scan(&git_dir, &worktree, &commit, paths)?, None)),
+        Some((upper, lower_index, agreed)) => {
+            let overlay = files::Overlay {
+                upper,
+                lower_index,
+                agreed: files::parse_checksum(agreed),
+            };
+            Ok(files::scan_overlay(
+                &git_dir, &worktree, overlay, &commit, paths,
+            )?)
+        }
     })?;
     let files = found
         .files
@@ -142,10 +192,39 @@ pub fn scan(
     Ok(Scan {
         files: files.collect::<PyResult<_>>()?,
         staged: found.staged,
+        agrees: found.agrees,
         entries: found.entries,
         stat_us: found.stat_us,
         walk_us: found.walk_us,
         read_us: found.read_us,
+        opened: Mutex::new(opened),
+    })
+}
+
+#[pyfunction]
+#[pyo3(signature = (git_dir, worktree, lower_index, entries, settle, seen=None))]
+pub fn update_overlay_index(
+    py: Python<'_>,
+    git_dir: PathBuf,
+    worktree: PathBuf,
+    lower_index: PathBuf,
+    entries: Vec<(String, u32, String)>,
+    settle: bool,
+    seen: Option<Py<Scan>>,
+) -> PyResult<String> {
+    let seen = seen.and_then(|scan| {
+        let mut opened = scan.get().opened.lock();
+        opened.as_mut().map_or(None, |opened| opened.take())
+    });
+    run(py, || {
+        let how = files::How { settle, seen };
+        Ok(files::update_overlay_index(
+            &git_dir,
+            &worktree,
+            &lower_index,
+            &entries,
+            how,
+        )?)
     })
 }
 

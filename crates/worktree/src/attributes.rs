@@ -58,19 +58,10 @@ pub struct Attributes<'repo> {
 }
 
 impl<'repo> Attributes<'repo> {
-    /// Attributes as a checkout sees them: `.gitattributes` from `index` alone.
-    pub fn for_checkout(repository: &'repo Repository, index: &State) -> Result<Self> {
-        Self::new(repository, index, From::IdMapping)
-    }
-
-    /// Attributes as `git add` sees them: `.gitattributes` from the files, else from `index`.
-    pub fn for_commit(repository: &'repo Repository, index: &State) -> Result<Self> {
-        Self::new(repository, index, From::WorktreeThenIdMapping)
-    }
-
-    fn new(repository: &'repo Repository, index: &State, from: From) -> Result<Self> {
+    /// Attributes with every `.gitattributes` taken from `index`.
+    pub fn from_index(repository: &'repo Repository, index: &State) -> Result<Self> {
         let stack = repository
-            .attributes_only(index, from)
+            .attributes_only(index, From::IdMapping)
             .map_err(|error| Error::git("read git attributes", &error))?;
         let outcome = stack.selected_attribute_matches(SELECTED);
         Ok(Self {

@@ -122,6 +122,15 @@ impl Checkout<'_> {
         Ok(bytes)
     }
 
+    /// The paths that were left to git.
+    pub fn skipped(&self) -> Vec<String> {
+        let entries = self.listing.entries.iter().zip(&self.skipped);
+        entries
+            .filter(|(_, skipped)| **skipped)
+            .map(|(entry, _)| String::from_utf8_lossy(self.listing.path(entry)).into_owned())
+            .collect()
+    }
+
     fn make_directories(&self, target: &Target) -> Result<()> {
         let mut cursor = Cursor::new(&target.root);
         for path in self.listing.directories() {

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gix::ObjectId;
 use gix::hash::Kind;
+use gix::{ObjectId, Repository};
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
 
@@ -25,12 +25,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// The mode, and the id of a blob with exactly these bytes.
-    pub fn recorded(&self) -> Result<(u32, ObjectId)> {
-        Ok((self.mode, self.id()?))
-    }
-
-    fn id(&self) -> Result<ObjectId> {
+    /// The id of a blob with exactly these bytes.
+    pub fn id(&self) -> Result<ObjectId> {
         gix::objs::compute_hash(Kind::Sha1, gix::objs::Kind::Blob, &self.content)
             .map_err(|error| Error::git("hash a file", &error))
     }
@@ -113,6 +109,56 @@ pub fn read(directory: &Dir, name: &[u8], path: &[u8], budget: &Budget) -> Resul
             "{} is neither a file nor a symlink",
             path.escape_ascii()
         ))),
+    }
+}
+
+/// Reads a file of rules (`.gitignore`, `.gitattributes`) as git does: a symlink, a directory or
+/// anything else in its place has none.
+pub fn read_rules(directory: &Dir, name: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>> {
+    let failed = |error| Error::io(format!("read {}", path.escape_ascii()), error);
+    let file = match directory.open_file(name) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let stat = fstat(&file).map_err(failed)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Ok(None);
+    }
+    let content = read_all(&file, &stat)
+        .map_err(|error| Error::io(format!("read {}", path.escape_ascii()), error))?;
+    Ok(Some(content))
+}
+
+/// How far modes on disk count: some file systems keep no executable bits, or no symlinks.
+#[derive(Clone, Copy)]
+pub struct Modes {
+    /// `core.fileMode`
+    executable: bool,
+    /// `core.symlinks`
+    symlinks: bool,
+}
+
+impl Modes {
+    pub fn of(repository: &Repository) -> Self {
+        let config = repository.config_snapshot();
+        let is = |key: &str| config.boolean(key).unwrap_or(true);
+        Self {
+            executable: is("core.fileMode"),
+            symlinks: is("core.symlinks"),
+        }
+    }
+
+    /// The mode git records for what has `found` on disk and `known` in the index.
+    pub fn recorded(self, found: u32, known: Option<u32>) -> u32 {
+        match (found, known) {
+            (REGULAR | EXECUTABLE, Some(SYMLINK)) if !self.symlinks => SYMLINK,
+            (REGULAR | EXECUTABLE, Some(known @ (REGULAR | EXECUTABLE))) if !self.executable => {
+                known
+            }
+            (EXECUTABLE, _) if !self.executable => REGULAR,
+            (found, _) => found,
+        }
     }
 }
 

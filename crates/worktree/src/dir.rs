@@ -14,6 +14,9 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
+/// Names of extended attributes that are read at once.
+const ATTRIBUTES_BYTES: usize = 1024;
+
 /// A directory held open by its descriptor.
 pub struct Dir(OwnedFd);
 
@@ -56,6 +59,20 @@ impl Dir {
     /// The status of `name` itself, not of what a symlink points to.
     pub fn stat(&self, name: &[u8]) -> Result<Stat> {
         fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Whether the directory has an extended attribute of one of these names.
+    pub fn has_attribute(&self, names: &[&str]) -> bool {
+        let mut buffer = [0_u8; ATTRIBUTES_BYTES];
+        match fs::flistxattr(&self.0, &mut buffer) {
+            Ok(length) => buffer[..length]
+                .split(|b| *b == 0)
+                .any(|found| names.iter().any(|name| name.as_bytes() == found)),
+            Err(Errno::RANGE) => names
+                .iter()
+                .any(|name| fs::fgetxattr(&self.0, *name, &mut [0_u8; 0]).is_ok()),
+            Err(_) => false,
+        }
     }
 
     pub fn set_times(&self, name: &[u8], times: &fs::Timestamps) -> Result<()> {

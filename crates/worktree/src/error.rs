@@ -20,6 +20,9 @@ pub enum Error {
     /// A file, or all files together, over a limit of one commit.
     #[error("{0}")]
     TooLarge(String),
+    /// More files than one commit takes.
+    #[error("{0}")]
+    TooMany(String),
     /// Somebody else holds a lock or is writing; trying again can help.
     #[error("{0}")]
     Busy(String),

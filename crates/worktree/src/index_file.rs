@@ -1,4 +1,4 @@
-//! The bytes of a git index (version 2) for a tree just checked out.
+//! The bytes of a git index (version 2 or 3) for a tree just checked out.
 
 use gix::index::entry::Stat as Stamp;
 use gix::index::entry::stat::Time;
@@ -7,8 +7,12 @@ use sha1::{Digest, Sha1};
 
 use crate::listing::{Listing, Node};
 
+/// Says in an entry's flags that two more bytes of flags follow (version 3).
+const EXTENDED: u16 = 0x4000;
+/// Says in those that the entry has no file on purpose.
+const SKIP_WORKTREE: u16 = 0x4000;
 /// The longest path whose length fits into an entry's flags.
-const NAME_MASK: usize = 0xfff;
+const NAME_MASK: u16 = 0xfff;
 
 /// What an index entry remembers of a file's status, each field cut to 32 bits as git does.
 #[expect(
@@ -34,14 +38,32 @@ pub fn stamp(stat: &rustix::fs::Stat) -> Stamp {
     }
 }
 
-/// Serializes the index of `listing`; an entry without a stamp is one that git has to look at.
-pub fn serialize(listing: &Listing, stamps: impl Iterator<Item = Stamp>, cache: &[u8]) -> Vec<u8> {
+/// Serializes the index of `listing`, with the stamps of what was `written` of it (all of it where
+/// that is None): the rest is left out of the working copy on purpose. A stamp of zeros makes git
+/// look at the file.
+pub fn serialize(
+    listing: &Listing,
+    written: Option<&Listing>,
+    stamps: impl Iterator<Item = Stamp>,
+    cache: &[u8],
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(listing.entries.len() * 128 + cache.len() + 64);
-    out.extend_from_slice(b"DIRC\0\0\0\x02");
+    let version = if written.is_some() { 3 } else { 2 };
+    out.extend_from_slice(b"DIRC");
+    out.extend_from_slice(&word(version));
     out.extend_from_slice(&word(listing.entries.len()));
-    for (entry, stamp) in listing.entries.iter().zip(stamps) {
+    let mut stamps = written
+        .unwrap_or(listing)
+        .entries
+        .iter()
+        .zip(stamps)
+        .peekable();
+    for entry in &listing.entries {
         let (path, start) = (listing.path(entry), out.len());
         let mode = mode(entry.kind);
+        let found = stamps.next_if(|(next, _)| next.is_same_place(entry));
+        let skipped = found.is_none();
+        let stamp = found.map(|(_, stamp)| stamp).unwrap_or_default();
         let Stamp {
             ctime,
             mtime,
@@ -56,7 +78,12 @@ pub fn serialize(listing: &Listing, stamps: impl Iterator<Item = Stamp>, cache: 
             out.extend_from_slice(&field.to_be_bytes());
         }
         out.extend_from_slice(entry.id.as_slice());
-        out.extend_from_slice(&word(path.len().min(NAME_MASK))[2..]);
+        let length = u16::try_from(path.len()).unwrap_or(u16::MAX).min(NAME_MASK);
+        let flags = if skipped { length | EXTENDED } else { length };
+        out.extend_from_slice(&flags.to_be_bytes());
+        if skipped {
+            out.extend_from_slice(&SKIP_WORKTREE.to_be_bytes());
+        }
         out.extend_from_slice(path);
         let padded = start + (out.len() - start + 8) / 8 * 8;
         out.resize(padded, 0);

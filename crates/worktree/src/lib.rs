@@ -13,7 +13,10 @@ mod dir;
 mod error;
 mod export;
 mod index_file;
+mod layered;
 mod listing;
+mod lower;
+mod overlay;
 mod parallel;
 pub mod path;
 mod ref_lock;
@@ -24,11 +27,15 @@ mod source;
 mod update;
 mod workspace;
 
-pub use add::{CheckedOut, WorktreeSpec, add_worktrees};
+pub use add::{CheckedOut, WorktreeSpec, add_sparse_worktrees, add_worktrees};
 pub use error::Error;
 pub use export::export;
+pub use layered::write::{How, update_overlay_index};
+pub use layered::{Opened, parse_checksum};
+pub use lower::{make_lower, tree_of, tree_size};
+pub use overlay::{Layers, enter_namespaces, join_namespaces, mount_overlay, unmount};
 pub use refs::{move_refs, write_refs};
-pub use scan::{Scan, ScannedFile, scan};
+pub use scan::{Overlay, Scan, ScannedFile, scan, scan_overlay};
 pub use update::update_index;
 
 /// The result of everything in this crate.

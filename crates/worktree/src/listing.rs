@@ -1,9 +1,12 @@
 //! All files of a tree, in index order, checked against the path policy.
 
+use std::collections::HashSet;
+
 use gix::ObjectId;
 use gix::objs::TreeRefIter;
 use gix::objs::tree::EntryKind;
 
+use crate::dir::split;
 use crate::source::{Source, object_error};
 use crate::{Error, Result, path};
 
@@ -16,7 +19,15 @@ pub struct Entry {
     length: u32,
 }
 
+impl Entry {
+    /// Whether both are one entry of a listing, or of a cone of it.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.start == other.start
+    }
+}
+
 /// A directory of a tree: what git's cache-tree extension records about it.
+#[derive(Clone)]
 pub struct Node {
     pub name: Vec<u8>,
     pub id: ObjectId,
@@ -76,6 +87,34 @@ impl Listing {
         self.entries
             .binary_search_by(|entry| self.path(entry).cmp(path))
             .ok()
+    }
+
+    /// What a sparse checkout of these directories has of the listing: them, and the files right in
+    /// each directory above them.
+    pub fn cone(&self, directories: &[String]) -> Self {
+        let entries: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|entry| is_in_cone(split(self.path(entry)).0, directories))
+            .cloned()
+            .collect();
+        let mut parents = HashSet::new();
+        for entry in &entries {
+            let mut directory = split(self.path(entry)).0;
+            while !directory.is_empty() && parents.insert(directory) {
+                directory = split(directory).0;
+            }
+        }
+        let kept = |(start, length): &&(u32, u32)| {
+            parents.contains(&self.paths[*start as usize..][..*length as usize])
+        };
+        let kept: Vec<_> = self.directories.iter().filter(kept).copied().collect();
+        Self {
+            entries,
+            root: self.root.clone(),
+            paths: self.paths.clone(),
+            directories: kept,
+        }
     }
 
     /// A name that occurs twice could be a symlink once and a directory the second time.
@@ -168,6 +207,14 @@ impl Reader<'_> {
         self.prefix.extend_from_slice(name);
         Ok(())
     }
+}
+
+fn is_in_cone(directory: &[u8], cone: &[String]) -> bool {
+    directory.is_empty()
+        || cone.iter().any(|inside| {
+            let inside = inside.as_bytes();
+            path::is_at_or_below(directory, inside) || path::is_at_or_below(inside, directory)
+        })
 }
 
 fn position(value: usize) -> Result<u32> {

@@ -79,6 +79,12 @@ pub fn check_link(name: &[u8]) -> Result<(), &'static str> {
     }
 }
 
+/// Whether `path` is `ancestor`, or lies below it.
+pub fn is_at_or_below(path: &[u8], ancestor: &[u8]) -> bool {
+    path.strip_prefix(ancestor)
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+}
+
 fn check_char(c: char) -> Result<(), &'static str> {
     if c == '/' {
         return Err("has a component with a slash");

@@ -12,6 +12,8 @@ use crate::{Error, Result};
 /// gix stops reading once more packs than it has slots appear while a repository is open, and the
 /// hub adds a pack with every batch.
 const PACK_SLOTS_MIN: usize = 512;
+/// Enough for what `open_lightly` is for.
+const LIGHT_SLOTS: u16 = 64;
 
 /// A repository opened for reading objects, configuration, ignore rules and attributes.
 pub struct Source {
@@ -21,10 +23,22 @@ pub struct Source {
 impl Source {
     /// Opens the repository whose (common or worktree's) git directory is `git_dir`.
     pub fn open(git_dir: &Path) -> Result<Self> {
-        let slots = Slots::AsNeededByDiskState {
-            multiplier: 1.5,
-            minimum: PACK_SLOTS_MIN,
-        };
+        Self::open_with(
+            git_dir,
+            Slots::AsNeededByDiskState {
+                multiplier: 1.5,
+                minimum: PACK_SLOTS_MIN,
+            },
+        )
+    }
+
+    /// As `open`, for a look at little more than settings: packs are counted only when an object is
+    /// read, and of too many some are not found.
+    pub fn open_lightly(git_dir: &Path) -> Result<Self> {
+        Self::open_with(git_dir, Slots::Given(LIGHT_SLOTS))
+    }
+
+    fn open_with(git_dir: &Path, slots: Slots) -> Result<Self> {
         let options = gix::open::Options::default()
             .open_path_as_is(true)
             .object_store_slots(slots)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
@@ -14,7 +14,7 @@ use gix::index::{Entry, State};
 use rustix::io::Errno;
 use sha1::{Digest, Sha1};
 
-use crate::content::{self, Budget, EXECUTABLE, REGULAR, SUBMODULE, SYMLINK};
+use crate::content::{self, Budget, EXECUTABLE, Modes, REGULAR, SUBMODULE, SYMLINK};
 use crate::dir::{Cursor, split};
 use crate::index_file::stamp;
 use crate::source::parse_id;
@@ -22,7 +22,7 @@ use crate::workspace::Workspace;
 use crate::{Error, Result, path};
 
 /// Where the new index is written before it takes the old one's place.
-const TEMPORARY: &str = "index.tatami";
+pub const TEMPORARY: &str = "index.tatami";
 
 /// Sets entries (path, mode, blob id; mode 0 removes) in the index of `worktree`, under
 /// `index.lock`, which the caller has created and which is gone afterwards. On an error the lock
@@ -39,17 +39,9 @@ pub fn update_index(
 ) -> Result<()> {
     let changes = parse(entries)?;
     let workspace = Workspace::open(git_dir, worktree)?;
-    let lock = workspace.admin.join("index.lock");
-    if !lock.exists() {
-        return Err(Error::BadInput(format!(
-            "{} has to be held first",
-            lock.display()
-        )));
-    }
+    let lock = require_lock(&workspace)?;
     let mut index = workspace.index()?;
-    let mut files = Files {
-        cursor: Cursor::new(&workspace.root),
-    };
+    let mut files = Files::new(&workspace);
     files.verify_racy(&mut index, &changes)?;
     invalidate(&mut index, &changes);
     remove(&mut index, &changes);
@@ -70,9 +62,22 @@ pub fn update_index(
         .map_err(|error| Error::io(format!("remove {}", lock.display()), error))
 }
 
-type Changes = BTreeMap<Vec<u8>, (u32, ObjectId)>;
+/// The workspace's `index.lock`; `BadInput` where nobody holds it.
+pub fn require_lock(workspace: &Workspace) -> Result<PathBuf> {
+    let lock = workspace.admin.join("index.lock");
+    match lock.exists() {
+        true => Ok(lock),
+        false => Err(Error::BadInput(format!(
+            "{} has to be held first",
+            lock.display()
+        ))),
+    }
+}
 
-fn parse(entries: &[(String, u32, String)]) -> Result<Changes> {
+/// What to set, by path: mode (0 to remove) and id.
+pub type Changes = BTreeMap<Vec<u8>, (u32, ObjectId)>;
+
+pub fn parse(entries: &[(String, u32, String)]) -> Result<Changes> {
     let mut changes = Changes::new();
     for (path, mode, id) in entries {
         path::check(path).map_err(|why| Error::BadPath(format!("the path {path:?} {why}")))?;
@@ -90,11 +95,20 @@ fn parse(entries: &[(String, u32, String)]) -> Result<Changes> {
     Ok(changes)
 }
 
-struct Files<'a> {
+/// The files that entries have to vouch for.
+pub struct Files<'a> {
     cursor: Cursor<'a>,
+    modes: Modes,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    pub fn new(workspace: &'a Workspace) -> Self {
+        Self {
+            cursor: Cursor::new(&workspace.root),
+            modes: Modes::of(&workspace.source.local()),
+        }
+    }
+
     /// Looks again at files that may have been written in the second of the old index: the new
     /// index is younger, so that git would take them for unmodified by their status alone.
     fn verify_racy(&mut self, index: &mut State, changes: &Changes) -> Result<()> {
@@ -132,7 +146,7 @@ impl Files<'_> {
 
     /// The status of a file that holds exactly this blob; otherwise the empty one, which makes git
     /// compare the contents itself.
-    fn status(&mut self, path: &[u8], mode: u32, id: ObjectId) -> Result<Stamp> {
+    pub fn status(&mut self, path: &[u8], mode: u32, id: ObjectId) -> Result<Stamp> {
         let (directory, name) = split(path);
         let directory = match self.cursor.enter(directory) {
             Ok(directory) => directory,
@@ -147,7 +161,9 @@ impl Files<'_> {
                 .map_or_else(|_| Stamp::default(), |stat| stamp(&stat)));
         }
         match content::read(directory, name, path, &Budget::new(u64::MAX, u64::MAX)) {
-            Ok(seen) if seen.recorded()? == (mode, id) => Ok(stamp(&seen.stat)),
+            Ok(seen) if self.modes.recorded(seen.mode, Some(mode)) == mode && seen.id()? == id => {
+                Ok(stamp(&seen.stat))
+            }
             Ok(_) | Err(Error::Busy(_) | Error::Unsupported(_)) => Ok(Stamp::default()),
             Err(error) => Err(error),
         }
@@ -202,7 +218,7 @@ fn remove(index: &mut State, changes: &Changes) {
     });
 }
 
-fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     slashes.map(|(position, _)| &path[..position])
 }

@@ -24,8 +24,21 @@ pub struct Workspace {
 impl Workspace {
     /// Opens `worktree` (linked or main), which has to belong to the repository at `git_dir`.
     pub fn open(git_dir: &Path, worktree: &Path) -> Result<Self> {
+        Self::with_source(git_dir, worktree, Source::open)
+    }
+
+    /// As `open`, where hardly an object is read.
+    pub fn open_lightly(git_dir: &Path, worktree: &Path) -> Result<Self> {
+        Self::with_source(git_dir, worktree, Source::open_lightly)
+    }
+
+    fn with_source(
+        git_dir: &Path,
+        worktree: &Path,
+        open: impl FnOnce(&Path) -> Result<Source>,
+    ) -> Result<Self> {
         let (git_dir, path) = (resolve(git_dir)?, resolve(worktree)?);
-        let source = Source::open(&path.join(".git"))?;
+        let source = open(&path.join(".git"))?;
         let repository = source.local();
         if resolve(repository.common_dir())? != git_dir {
             return Err(Error::BadInput(format!(

@@ -10,6 +10,9 @@ from typing import ParamSpec, Self, TypeVar
 from tatami.client import swarm as blocking
 from tatami.client.connection import Connection
 from tatami.client.swarm import FileContent
+from tatami.client.syncing import Synced
+from tatami.client.undoing.restore import Restored
+from tatami.client.undoing.undo import Undo
 from tatami.client.values import CommitResult, Json, LandingResult
 from tatami.client.workspaces import Removal
 from tatami.store.locate import Place
@@ -70,17 +73,30 @@ class AsyncSwarm:
         self._threads.close()
 
     async def agents(
-        self, names: Sequence[str], base: str | None = None, workspace: bool = True
+        self,
+        names: Sequence[str],
+        base: str | None = None,
+        workspace: bool = True,
+        *,
+        kind: str | None = None,
+        sparse: Sequence[str] = (),
     ) -> list["AsyncAgent"]:
-        """Returns these agents, making those that do not exist yet."""
-        found = await self._ask(self._swarm.agents, names, base, workspace)
+        """Returns these agents, making those that do not exist yet, as `Swarm.agents` does."""
+        make = partial(self._swarm.agents, kind=kind, sparse=sparse)
+        found = await self._ask(make, names, base, workspace)
         return [self._own(agent) for agent in found]
 
     async def agent(
-        self, name: str, base: str | None = None, workspace: bool = True
+        self,
+        name: str,
+        base: str | None = None,
+        workspace: bool = True,
+        *,
+        kind: str | None = None,
+        sparse: Sequence[str] = (),
     ) -> "AsyncAgent":
         """As `agents`, for one."""
-        return (await self.agents([name], base, workspace))[0]
+        return (await self.agents([name], base, workspace, kind=kind, sparse=sparse))[0]
 
     async def workspaces(self, *names: str) -> list[Json]:
         """Workspaces (of these agents, or all), as `tatami workspace list --json` prints them."""
@@ -98,9 +114,10 @@ class AsyncSwarm:
         self, *revs: str, all: bool = False, limit: int | None = None
     ) -> AsyncIterator[Json]:
         """Yields commits, newest first."""
-        rows = await self._ask(lambda: list(self._swarm.log(*revs, all=all, limit=limit)))
-        for row in rows:
-            yield row
+        pages = self._swarm.log_pages(*revs, all=all, limit=limit)
+        while page := await self._ask(next, pages, None):
+            for row in page:
+                yield row
 
     async def operations(self, limit: int | None = None) -> list[Json]:
         """The operation log, newest first."""
@@ -121,6 +138,10 @@ class AsyncSwarm:
     async def conflict(self, entry: int) -> Json:
         """A handed-back entry with the contents of every side."""
         return await self._ask(self._swarm.conflict, entry)
+
+    async def restore(self, op: str, dry_run: bool = False) -> Restored:
+        """Puts every agent's line and the trunk back to where they were at an operation."""
+        return await self._ask(self._swarm.restore, op, dry_run)
 
     async def visible(self) -> None:
         """Waits until every commit acknowledged so far is on its agent's git branch."""
@@ -201,6 +222,14 @@ class AsyncAgent:
         """Queues what this agent has not landed yet."""
         landing = await self._ask(self._agent.land, verify)
         return AsyncLanding(self._agent.swarm.place, landing.entries, self._threads)
+
+    async def sync(self) -> Synced:
+        """Puts the line (and the workspace, its edits kept) on the trunk; landed commits go."""
+        return await self._ask(self._agent.sync)
+
+    async def undo(self, to: str | None = None, dry_run: bool = False) -> Undo:
+        """Takes back this agent's last step, or all after operation `to`; nobody else's."""
+        return await self._ask(self._agent.undo, to, dry_run)
 
     async def reset(self, rev: str) -> None:
         """Moves the line (and a clean workspace) to `rev`."""

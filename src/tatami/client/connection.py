@@ -6,6 +6,7 @@ Only the standard library: the hot verbs import this file.
 import contextlib
 import json
 import os
+import select
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -58,6 +59,13 @@ class Connection:
             with contextlib.suppress(OSError):
                 hung_up.shutdown(socket.SHUT_RDWR)
             hung_up.close()
+
+    def keep(self) -> None:
+        """Connects again, starting a hub if need be, where the hub has hung up meanwhile."""
+        hub = self._socket
+        if hub is None or select.select([hub], [], [], 0)[0]:
+            self._hang_up()
+            self._connected()
 
     def command_id(self) -> str:
         """A fresh id for a request that changes something."""
@@ -134,7 +142,8 @@ class Connection:
                     give_up, cursor = 0.0, told
                     if event:
                         yield event
-            except (OSError, EOFError, HubError) as error:
+            except (OSError, EOFError, HubError, BusyError) as error:
+                # Busy is a hub that stops, or one that had more to tell than was read in time.
                 if self._closed:
                     return
                 self._hang_up()
@@ -155,7 +164,8 @@ class Connection:
         connection.settimeout(None)
         while True:
             received, _ = local.receive(connection)
-            event = json.loads(received)["event"]
+            told = json.loads(received)
+            event = told["event"] if "event" in told else self._result(told)
             yield event["cursor"], event
 
     def _send(self, verb: str, fields: Json, body: list[bytes]) -> socket.socket:

@@ -1,5 +1,6 @@
 """Finds the hub of a repository and starts it where none runs. Only the standard library."""
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -16,6 +17,9 @@ START_SECONDS_MAX = 60.0
 """Recovery of a long operation log takes seconds; past this something is wrong."""
 SILENT_STARTS_MAX = 10
 """Hubs in a row that may die without a word (killed, or out of memory) before that is an error."""
+INSIDE = "TATAMI_INSIDE"
+"""Set for what runs in namespaces of `tatami run`: a hub must not start there, and who waits
+outside starts one."""
 ANSWER_SECONDS_MAX = 600.0
 """The longest a request may take; a landing is waited for by asking again."""
 
@@ -45,7 +49,8 @@ def reach(place: Place, start: bool = True) -> socket.socket:
             raise HubError(f"no hub runs for {place.root}", code="not_running", fix="tatami serve")
         if time.monotonic() > deadline:
             raise BusyError("the hub does not answer", code="hub", fix=f"cat {directory}/log")
-        said = _launch_alone(place)
+        inside = os.environ.get(INSIDE) == "1"
+        said = "error hub_running" if inside else _launch_alone(place)
         if said.startswith("error hub_running"):
             time.sleep(0.02)
         elif not said and silent < SILENT_STARTS_MAX:
@@ -62,22 +67,34 @@ def reach(place: Place, start: bool = True) -> socket.socket:
             )
 
 
-def terminate(place: Place) -> None:
-    """Asks the hub to end by a signal, whatever protocol it speaks; raises `HubError` if it can't.
+def terminate(place: Place) -> int:
+    """Asks the hub to end by a signal, whatever protocol it speaks; returns its process id.
 
-    The kernel says which process listens on the socket, so it is never somebody else.
+    Raises `HubError` where this system does not tell which process that is.
     """
+    pid = _process(place)
+    if pid is None:
+        raise HubError("this system does not tell the hub's process", code="hub_version")
+    os.kill(pid, signal.SIGTERM)
+    return pid
+
+
+def _process(place: Place) -> int | None:
+    """The process that listens on the hub's socket, as the kernel says; raises `OSError`."""
+    option = getattr(socket, "SO_PEERCRED", None)
     with local.connect(os.path.join(place.state, "hub"), ANSWER_SECONDS_MAX) as hub:
-        option = getattr(socket, "SO_PEERCRED", None)
         if option is None:
-            raise HubError("this system does not tell the hub's process", code="hub_version")
+            return None
         size = struct.calcsize("3i")
         pid, _, _ = struct.unpack("3i", hub.getsockopt(socket.SOL_SOCKET, option, size))
-    os.kill(pid, signal.SIGTERM)
+    return int(pid)
 
 
-def wait_until_stopped(place: Place) -> None:
-    """Returns when no hub holds the repository any more."""
+def wait_until_stopped(place: Place, pid: int | None = None) -> None:
+    """Returns when no hub holds the repository any more.
+
+    pid: the process that is to go; then another hub may serve by the time it has.
+    """
     deadline = time.monotonic() + START_SECONDS_MAX
     # The hub's last deed is to give up its lock; its socket is gone long before.
     lock = os.open(os.path.join(place.state, "hub", "lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -86,6 +103,9 @@ def wait_until_stopped(place: Place) -> None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                with contextlib.suppress(OSError):
+                    if pid is not None and _process(place) not in {None, pid}:
+                        return
                 time.sleep(0.01)
             else:
                 return

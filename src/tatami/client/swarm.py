@@ -6,15 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from tatami.client import working
+from tatami.client import syncing, working
 from tatami.client import workspaces as spaces
 from tatami.client.connection import Connection
+from tatami.client.undoing import restore as restoring
+from tatami.client.undoing import undo as undoing
+from tatami.client.undoing.restore import Restored
+from tatami.client.undoing.undo import Undo
 from tatami.client.values import CommitResult, Json, LandingResult
 from tatami.store.initialise import initialise
 from tatami.store.locate import Place, find, marker
 from tatami.values.errors import UsageError
 from tatami.values.ids import agent_name
 from tatami.workspaces import worktree
+from tatami.workspaces.kinds import choosing
+from tatami.workspaces.kinds.settling import settle
 
 FileContent = bytes | tuple[int, bytes | str] | None
 """New content of a path; (mode, content) for an executable or a symlink; (mode, object id) for what
@@ -27,6 +33,8 @@ class Swarm:
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.written: dict[str, worktree.Workspace] = {}
+        """Workspaces whose index may be split, since it was written many times a second."""
         self._connection = Connection(place)
 
     @classmethod
@@ -54,6 +62,9 @@ class Swarm:
     def close(self) -> None:
         """Closes the connection; the hub goes on for others and ends when idle."""
         self._connection.close()
+        for space in self.written.values():
+            settle(space)
+        self.written.clear()
 
     def agents(
         self,
@@ -61,22 +72,45 @@ class Swarm:
         base: str | None = None,
         workspace: bool = True,
         existing: bool = True,
+        *,
+        kind: str | None = None,
+        sparse: Sequence[str] = (),
+        fresh: bool = False,
     ) -> list["Agent"]:
         """Returns these agents, making those that do not exist at `base` (None: the trunk).
 
-        With `workspace` each gets a git worktree; all missing ones are written side by side.
-        existing: False refuses names that are in use.
+        With `workspace` each gets a git worktree; all missing ones are made side by side. existing:
+        False refuses names that are in use; fresh: refuse workspaces that are there. kind: "auto",
+        "checkout", "overlay" or "sparse" (None: as the machine's settings say). sparse: the only
+        directories that a sparse one has.
         """
+        wanted = choosing.wanted(self.place.root, kind, sparse)
         fields = {"names": [agent_name(n) for n in names], "base": base, "existing": existing}
         if workspace:
             spaces.require_possible(self.place, names)
         result, _ = self._connection.command("agents", fields)
-        found = spaces.ensure(self.place, result["agents"]) if workspace else {}
+        rows = result["agents"]
+        found = spaces.ensure(self.place, rows, wanted, fresh) if workspace else {}
         return [Agent(self, name, found.get(name)) for name in names]
 
-    def agent(self, name: str, base: str | None = None, workspace: bool = True) -> "Agent":
+    def agent(
+        self,
+        name: str,
+        base: str | None = None,
+        workspace: bool = True,
+        *,
+        kind: str | None = None,
+        sparse: Sequence[str] = (),
+    ) -> "Agent":
         """As `agents`, for one."""
-        return self.agents([name], base, workspace)[0]
+        return self.agents([name], base, workspace, kind=kind, sparse=sparse)[0]
+
+    def known_agent(self, name: str) -> "Agent":
+        """An agent that exists, with its workspace if it has one that is ready; makes nothing."""
+        space = worktree.get(self.place.common, agent_name(name))
+        if space:
+            worktree.require_ready(space)
+        return Agent(self, name, space)
 
     def workspaces(self, *names: str) -> list[Json]:
         """Workspaces (of these agents, or all), as `tatami workspace list --json` prints them."""
@@ -97,15 +131,40 @@ class Swarm:
         self, *revs: str, all: bool = False, limit: int | None = None
     ) -> Iterator[Json]:  # `all` is the command line's word
         """Yields commits, newest first, as `tatami log --json` prints them."""
-        fields = {"revs": list(revs), "all": all, "limit": limit}
-        yield from self._connection.ask("log", fields)[0]["commits"]
+        for page in self.log_pages(*revs, all=all, limit=limit):
+            yield from page
+
+    def log_pages(
+        self, *revs: str, all: bool = False, limit: int | None = None
+    ) -> Iterator[list[Json]]:  # `all` is the command line's word
+        """As `log`, as many rows at a time as the hub sends at once."""
+        fields = {"revs": list(revs), "all": all}
+        for answer in self._pages("log", fields, "revs", limit):
+            yield answer["commits"]
 
     def operations(self, limit: int | None = None, start: str | None = None) -> list[Json]:
-        """The operation log, newest first."""
-        operations: list[Json] = self._connection.ask("op-log", {"limit": limit, "start": start})[
-            0
-        ]["operations"]
-        return operations
+        """The operation log, newest first; from `start` backwards."""
+        return [row for page in self.operation_pages(limit, start) for row in page]
+
+    def operation_pages(
+        self, limit: int | None = None, start: str | None = None
+    ) -> Iterator[list[Json]]:
+        """As `operations`, as many rows at a time as the hub sends at once."""
+        fields = {"starts": [start] if start else []}
+        for answer in self._pages("op-log", fields, "starts", limit):
+            yield answer["operations"]
+
+    def _pages(self, verb: str, fields: Json, heads: str, limit: int | None) -> Iterator[Json]:
+        """Asks until no history is left; `heads` is the field that says where an answer begins."""
+        left = limit
+        while True:
+            answer, _ = self._connection.ask(verb, {**fields, "limit": left})
+            yield answer
+            if left is not None:
+                left -= answer["rows"]
+            if not answer["rest"] or left == 0:
+                return
+            fields = {heads: answer["rest"]}
 
     def read(self, rev: str, paths: Sequence[str]) -> list[bytes | None]:
         """Contents of files at a revision; None where a path is absent."""
@@ -166,6 +225,15 @@ class Swarm:
     def events(self, after: int | None = None) -> Iterator[Json]:
         """Yields every event after a cursor (None: from now on), for ever, on its own socket."""
         return Connection(self.place).events(after)
+
+    def restore(self, op: str, dry_run: bool = False) -> Restored:
+        """Puts every agent's line and the trunk back to where they were at an operation.
+
+        dry_run: only tells what would be done.
+        """
+        if dry_run:
+            return restoring.preview(self.command, op)
+        return restoring.restore(self.place, self.command, op)
 
     def retire(self, name: str) -> Json:
         """Forgets an agent whose work has landed."""
@@ -240,6 +308,8 @@ class Agent:
             result, warnings = working.snapshot(
                 self._send, space, message, paths, amend, expected=expected, verify=verify
             )
+            if space.kind == "overlay":
+                self.swarm.written[space.name] = space
         else:
             rows, body = _rows(changes)
             fields = {"message": message, "changes": rows, "amend": amend, "expected": expected}
@@ -267,6 +337,24 @@ class Agent:
     def land(self, verify: str | None = None) -> Landing:
         """Queues what this agent has not landed yet."""
         return self.swarm.land([self.name], verify)
+
+    def sync(self) -> syncing.Synced:
+        """Puts the line (and the workspace, its edits kept) on the trunk; landed commits go."""
+        if self.workspace is None:
+            return syncing.sync_line(self.swarm.command, self.name)
+        return syncing.sync(self.swarm.command, self.workspace)
+
+    def undo(self, to: str | None = None, dry_run: bool = False) -> Undo:
+        """Takes back this agent's last step, or all after operation `to`; nobody else's.
+
+        dry_run: only tells what would be done.
+        """
+        command = self.swarm.command
+        if dry_run:
+            return undoing.preview(command, self.name, to, self.workspace)
+        if self.workspace is None:
+            return undoing.undo_line(command, self.name, to)
+        return undoing.undo(command, self.workspace, to)
 
     def reset(self, rev: str) -> None:
         """Moves the line (and a clean workspace) to `rev`; old commits stay in the op log."""

@@ -16,7 +16,7 @@ from tatami.store.locate import Place
 from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
 from tatami.values.limits import SWEEP_PATHS_WARN
 from tatami.workspaces import hooks, line, worktree
-from tatami.workspaces.index import IndexLock, update
+from tatami.workspaces.index import IndexEntry, IndexLock, update
 from tatami.workspaces.snapshot import Snapshot, changed_paths, differing, take
 from tatami.workspaces.worktree import Workspace
 
@@ -79,8 +79,8 @@ def _snapshot(
     send: Send, space: Workspace, fields: Json, paths: Sequence[str] | None, verify: bool
 ) -> tuple[Json, tuple[str, ...]]:
     message, amend = fields["message"], fields["amend"]
-    with _held(space) as lock:
-        head = _head(space)
+    with held(space) as lock:
+        head = base_commit(space)
         taken = take(space, head, paths)
         installed = hooks.installed(space) if verify else []
         if installed and (taken.changes or amend):
@@ -96,8 +96,8 @@ def _snapshot(
             )
         rows, body = _rows(taken)
         fields = {"message": message, "changes": rows, "amend": amend, "expected": head}
-        line.record(space, head, taken.entries)
-        result = send(fields, body)
+        with _on_its_way(space, head, taken.entries):
+            result = send(fields, body)
         settled = _settle(lock, space, taken, result["commit"])
     return result, (*_warnings(taken, paths), *settled)
 
@@ -115,15 +115,17 @@ def commit_bytes(
     """
 
     def commit() -> tuple[Json, tuple[str, ...]]:
-        with _held(space) as lock:
-            head = _head(space)
+        with held(space) as lock:
+            head = base_commit(space)
             there = _already_there(space, head, changes)
-            line.record(space, head)
-            result = send({**fields, "expected": head}, body)
+            with _on_its_way(space, head):
+                result = send({**fields, "expected": head}, body)
             if len(there.entries) == len(changes):
                 return result, tuple(_settle(lock, space, there, result["commit"]))
             try:
                 line.follow(space, line.Base(head, "-", 0), result["commit"], there.entries)
+                if not worktree.on_own_branch(space):
+                    move_head(space, head, result["commit"])
             except TatamiError as error:
                 return result, (f"committed, but {error.message}",)
         return result, ()
@@ -133,8 +135,8 @@ def commit_bytes(
 
 def require_clean(space: Workspace) -> str:
     """The head of a clean workspace; raises `ConflictError` (`dirty`) that names what is not."""
-    with _held(space):
-        head = _head(space)
+    with held(space):
+        head = base_commit(space)
         changed = changed_paths(space, head)
     if changed:
         more = f" and {len(changed) - 3} more" if changed[3:] else ""
@@ -149,7 +151,7 @@ def require_clean(space: Workspace) -> str:
 
 def check_out(space: Workspace, old: str) -> None:
     """Makes index and files go from commit `old` to the one the workspace's line was moved to."""
-    with _held(space):
+    with held(space):
         head = worktree.head(space)
         if head != old:
             line.follow(space, line.Base(old, "-", 0), head)
@@ -196,25 +198,60 @@ def _on_moving_line(
         if error.code != "stale_head" or expected is not None or known is None:
             raise
         give_up = time.monotonic() + BRANCH_SECONDS_MAX
-        while worktree.head(space) == known.commit:
+        while worktree.branch_head(space) == known.commit:
             if time.monotonic() > give_up:
                 raise
             time.sleep(0.005)
     return commit()
 
 
-def _head(space: Workspace) -> str:
+def base_commit(space: Workspace) -> str:
     """The commit the workspace's files are based on, once they have followed their line."""
-    worktree.require_on_line(space)
+    worktree.require_nothing_begun(space)
     head = worktree.head(space)
     known = line.behind(space, head)
     if known:
         line.follow(space, known, head)
+    elif not worktree.on_own_branch(space):
+        return _followed(space, head)
     return head
 
 
 @contextmanager
-def _held(space: Workspace) -> Iterator[IndexLock]:
+def _on_its_way(
+    space: Workspace, head: str, sent: Sequence[IndexEntry] | None = None
+) -> Iterator[None]:
+    """Records the base while a commit is sent; one that is refused leaves the record as it was."""
+    before = line.base(space)
+    line.record(space, head, sent)
+    try:
+        yield
+    except (ConflictError, UsageError):
+        if before:
+            line.put_back(space, before)
+        raise
+
+
+def _followed(space: Workspace, head: str) -> str:
+    """As `base_commit`, where HEAD is detached or on a branch that the hub does not move."""
+    tip = worktree.branch_head(space)
+    known = line.base(space)
+    if tip in {"", head} or known is None or known.commit != head or line.moved_by_git(space):
+        return head
+    line.follow(space, known, tip)
+    move_head(space, head, tip)
+    return tip
+
+
+def move_head(space: Workspace, old: str, new: str) -> None:
+    """Moves the branch HEAD is on, or a detached HEAD, which only the agent's side knows of."""
+    from tatami.workspaces import git  # noqa: PLC0415 - the hot path does without git
+
+    git.run(space.path, "update-ref", "-m", "tatami", "HEAD", new, old)
+
+
+@contextmanager
+def held(space: Workspace) -> Iterator[IndexLock]:
     """Holds the index's lock while the block runs; waits a moment where an editor has it."""
     give_up = time.monotonic() + INDEX_LOCK_SECONDS_MAX
     lock = IndexLock(space)
@@ -250,10 +287,12 @@ def _already_there(space: Workspace, head: str, changes: Mapping[str, FileConten
 
 
 def _settle(lock: IndexLock, space: Workspace, taken: Snapshot, commit: str) -> list[str]:
-    """Makes the index agree with the new commit; returns a warning where that has to wait."""
+    """Makes HEAD and index agree with the new commit; returns a warning where that has to wait."""
     try:
-        update(lock, space, taken.entries)
-        line.record(space, commit)
+        if not worktree.on_own_branch(space):
+            move_head(space, worktree.head(space), commit)
+        written = update(lock, space, taken.entries, seen=taken.seen)
+        line.record(space, commit, index=written if taken.agrees else "")
     except TatamiError as error:
         return [f"committed; git's index follows at the next commit: {error.message}"]
     return []

@@ -1,7 +1,9 @@
 """Makes, lists and removes agents' workspaces: the files and the lines behind them."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +11,11 @@ from tatami.client import working
 from tatami.store.locate import Place
 from tatami.values.errors import ConflictError, TatamiError, UsageError
 from tatami.values.ids import agent_name
-from tatami.workspaces import git, line, making, removing, staging, worktree
+from tatami.workspaces import git, line, worktree
+from tatami.workspaces.kinds import choosing, layers, mounting
+from tatami.workspaces.kinds.choosing import Wanted
+from tatami.workspaces.lifetime import making, removing
+from tatami.workspaces.recovery import save
 from tatami.workspaces.snapshot import changed_paths
 from tatami.workspaces.worktree import Workspace
 
@@ -17,6 +23,7 @@ Json = dict[str, Any]
 Command = Callable[[str, Json, Sequence[bytes]], Json]
 """Sends a command to the hub: verb, fields, contents."""
 SAVE_MESSAGE = "Save the workspace of {} before it is removed"
+SAVE_REASON = "before it is removed"
 SAVE_ROUNDS_MAX = 5
 """What is staged and what is not are two commits; more means that somebody is still writing."""
 SCANS_AT_ONCE = 4
@@ -48,16 +55,24 @@ def require_possible(place: Place, names: Sequence[str]) -> None:
     making.require_free(place.common, place.workspaces, missing)
 
 
-def ensure(place: Place, agents: Sequence[Json]) -> dict[str, Workspace]:
-    """The workspaces of agents (rows: `agent`, `head`), the missing ones made side by side."""
+def ensure(
+    place: Place, agents: Sequence[Json], wanted: Wanted | None = None, fresh: bool = False
+) -> dict[str, Workspace]:
+    """The workspaces of agents (rows: `agent`, `head`), the missing ones made side by side.
+
+    wanted: of which kind (None: as the machine's settings say). fresh: refuse one that somebody
+    else makes at this moment (`workspace_exists`).
+    """
+    wanted = wanted or choosing.wanted(place.root, None, ())
     heads = {row["agent"]: row["head"] for row in agents}
     spaces = {name: _ready(place, name) for name in heads}
     if not all(spaces.values()):
         with making.one_at_a_time(place.common):
             removing.sweep(place.common, place.workspaces)
-            missing = {name: head for name, head in heads.items() if not _ready(place, name)}
+            asked = {name: head for name, head in heads.items() if not spaces[name]}
+            missing = {n: h for n, h in asked.items() if fresh or not _ready(place, n)}
             making.require_free(place.common, place.workspaces, list(missing))
-            made = making.make(place.common, place.workspaces, missing)
+            made = making.make(place.common, place.workspaces, missing, wanted)
             spaces |= {space.name: space for space in made}
     return {name: space or named(place, name) for name, space in spaces.items()}
 
@@ -85,6 +100,8 @@ def unsaved(space: Workspace) -> list[str]:
 def preview(place: Place, name: str) -> Removal:
     """What `remove` would do; changes nothing."""
     space = named(place, name)
+    if worktree.state(space) == "unmounted":
+        mounting.mount(space)
     if worktree.state(space) != "ready":
         return Removal(name, space.path, note=f"the workspace is {worktree.state(space)}")
     removing.require_no_repositories(space)
@@ -116,8 +133,12 @@ def _remove_files(place: Place, space: Workspace, command: Command, force: bool)
         aside = making.clear_unfinished(place.common, place.workspaces, space.name)
         return replace(gone, note=f"its files were moved to {aside}" if aside else "")
     message = SAVE_MESSAGE.format(space.name)
-    if found == "missing":
-        recovery = staging.save(space, message, with_files=False)
+    if found == "unmounted":
+        mounting.mount(space)
+    if found == "missing" and space.kind == "overlay" and not layers.is_deleted(space.git_dir):
+        raise mounting.in_the_way(space)
+    if found in {"missing", "emptied"}:
+        recovery = save(space, SAVE_REASON)
         removing.forget(space)
         return replace(gone, recovery=recovery)
     removing.require_no_repositories(space)
@@ -135,7 +156,7 @@ def _remove_files(place: Place, space: Workspace, command: Command, force: bool)
         refusal = error
     with removing.moved_away(space) as moved:
         if refusal:
-            recovery = staging.save(moved, message)
+            recovery = save(moved, SAVE_REASON)
         else:
             removing.require_saved(moved)
     removing.forget(space)
@@ -162,7 +183,12 @@ def _commit_all(space: Workspace, command: Command, message: str) -> str | None:
 
 
 def _ready(place: Place, name: str) -> Workspace | None:
+    """The agent's workspace if it can be used, or could be where it is mounted."""
     space = worktree.get(place.common, name)
+    if space and worktree.state(space) == "unmounted":
+        with suppress(TatamiError):
+            mounting.mount(space)
+        return space
     return space if space and worktree.state(space) == "ready" else None
 
 
@@ -177,10 +203,16 @@ def named(place: Place, name: str) -> Workspace:
 
 
 def _row(space: Workspace, agent: Json | None, trunk: str) -> Json:
+    if worktree.state(space) == "unmounted":
+        with suppress(TatamiError):
+            mounting.mount(space)
     found = worktree.state(space)
     behind = agent["behind"] if agent else 0
     row = {"name": space.name, "path": space.path, "base": trunk, "behind": behind}
     dirty = False
+    if found == "unmounted":
+        # Nobody can look inside from here.
+        dirty = bool(set(os.listdir(layers.of(space.git_dir).upper)) - {".git"})
     if found == "ready":
         try:
             if behind or agent is None:

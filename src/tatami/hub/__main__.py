@@ -9,15 +9,16 @@ import sys
 import tomllib
 from dataclasses import replace
 
+from tatami.hub.answering.server import Connection
 from tatami.hub.committing import Identity
 from tatami.hub.hub import Hub, Parts
 from tatami.hub.record import Record
-from tatami.hub.server import Connection
 from tatami.net import local
 from tatami.schedule import batch
 from tatami.store import git
 from tatami.store.ledger import Ledger
 from tatami.store.locate import Place, find, marker
+from tatami.store.repair import torn
 from tatami.store.repository import Repository
 from tatami.values.errors import BusyError, TatamiError, UsageError
 
@@ -53,6 +54,8 @@ def serve(place: Place, ready: int | None) -> None:
         format="%(asctime)s %(levelname)s %(message)s",
         level=logging.INFO,
     )
+    for words in torn.mend(place):
+        log.warning("after a crash: %s", words)
     ledger = Ledger(os.path.join(directory, "ledger"))
     repository = Repository.open(place, writes=True)
     record = Record(repository, ledger)

@@ -3,9 +3,10 @@
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tatami.hub.importing import Importing
 from tatami.hub.record import Record
 from tatami.protocol.hub import Answer, Enqueue, Json
 from tatami.protocol.messages import Commit
@@ -80,16 +81,21 @@ class _Flush:
 class Committing:
     """Turns waiting commit requests into one published operation."""
 
-    def __init__(self, record: Record, identity: Identity) -> None:
+    def __init__(self, record: Record, identity: Identity, importing: Importing) -> None:
         self._record = record
         self._identity = identity
+        self._importing = importing
 
-    def flush(self, batch: Sequence[Enqueue], now_s: int) -> Outcome:
-        """Publishes a batch; a request that is refused does not hold up the others."""
+    def flush(self, batch: Sequence[Enqueue], now_s: int, look: bool = True) -> Outcome:
+        """Publishes a batch; a request that is refused does not hold up the others.
+
+        look: import first what git did to these lines, which has events of its own.
+        """
         flush = _Flush(batch, now_s)
         try:
-            agents = {flush.request(index).agent for index in range(len(batch))}
-            import_branches(self._record.repository, agents)
+            if look:
+                agents = {flush.request(index).agent for index in range(len(batch))}
+                self._importing.look(agents)
             published = self._record.repository.publish(lambda: self._plan(flush))
         except TatamiError as error:
             if error.code == "sync_failed":
@@ -103,7 +109,7 @@ class Committing:
 
     def _one_by_one(self, batch: Sequence[Enqueue], now_s: int) -> Outcome:
         first = self._record.next_event
-        outcomes = [self.flush((one,), now_s) for one in batch]
+        outcomes = [self.flush((one,), now_s, look=False) for one in batch]
         answers = tuple(answer for outcome in outcomes for answer in outcome.answers)
         return Outcome(answers, first, tuple(f for outcome in outcomes for f in outcome.facts))
 
@@ -171,6 +177,8 @@ class Committing:
     ) -> None:
         repository = self._record.repository
         head = drawing.heads.get(request.agent) or repository.head(request.agent)
+        if request.expected is not None:
+            self._importing.require_on_line(request.agent)
         if request.expected is not None and request.expected != head:
             raise ConflictError(
                 f"{request.agent}'s head is {head[:12]}, not {request.expected[:12]}",
@@ -250,27 +258,6 @@ def move_branches(repository: Repository, heads: dict[str, str]) -> None:
         return
     if elsewhere:
         log.warning("git moved the branches of %s meanwhile", ", ".join(elsewhere))
-
-
-def import_branches(repository: Repository, agents: Iterable[str]) -> None:
-    """Takes over what agents did with plain git on their own branches since we last looked.
-
-    Where the branch is now is their line, whatever git command brought it there.
-    """
-    moved: dict[str, str] = {}
-
-    def plan() -> Plan | None:
-        nonlocal moved
-        known = repository.agents()
-        moved = repository.moved_by_git(agent for agent in agents if agent in known)
-        bookmarks: dict[str, str | None] = {agent_bookmark(a): ref for a, ref in moved.items()}
-        words = f"import git commits of {', '.join(sorted(moved))}"
-        imported = OpSpec(words, {}, bookmarks, (), sorted(set(moved.values())))
-        return Plan((), lambda _: imported) if moved else None
-
-    agents = list(agents)
-    if repository.publish(plan):
-        repository.branches |= moved
 
 
 def whole_line(message: str) -> str:

@@ -8,25 +8,30 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
-import psutil
-
+from tatami.hub.answering.following import Following
+from tatami.hub.answering.peer import Peer, unexpected
+from tatami.hub.answering.reading import Reading, Standing
+from tatami.hub.answering.waiting import Waiting, unfinished
 from tatami.hub.committing import Committing, Identity, Outcome
+from tatami.hub.importing import Importing
 from tatami.hub.landing import Lander
 from tatami.hub.lines import Lines, Told
-from tatami.hub.reading import Reading, entries_json
 from tatami.hub.record import ENTRIES_KEPT, Record, Recovered
-from tatami.hub.writer import Writer, die
+from tatami.hub.syncing import Syncing
+from tatami.hub.undoing.hall import Hall
+from tatami.hub.undoing.restore import Restoring
+from tatami.hub.undoing.undo import Undoing
+from tatami.hub.writer import Writer, die, stopping
 from tatami.protocol import hub as conversation
 from tatami.protocol import messages
 from tatami.protocol.admission import admit
 from tatami.protocol.frames import PROTOCOL
 from tatami.protocol.hub import Answer, Enqueue, Json
 from tatami.schedule import batch, landing
-from tatami.store.locate import Place
+from tatami.store.locate import Place, recorded
 from tatami.store.repository import Repository
-from tatami.values.errors import BusyError, TatamiError, UsageError
+from tatami.values.errors import BusyError, TatamiError
 from tatami.values.limits import HUB_IDLE_SECONDS
 from tatami.version import VERSION
 
@@ -39,21 +44,10 @@ BRANCHES_LAG_S = 0.1
 much as committing; moved together now and then, most of that is saved."""
 FLUSHES_UNMAINTAINED_MAX = 256
 """Each flush leaves a pack; a hub that never rests still has to move them together."""
+WATCH_SECONDS = 0.5
+"""How often the hub looks at what git did: reading a few small files for each agent."""
 UNSAVED_MAX = 4000
 """Answers and events kept in memory only (the op log has them) before a checkpoint is made."""
-
-
-class Peer(Protocol):
-    """What the hub needs of a connection."""
-
-    def reply(self, n: int, answer: Answer) -> None:
-        """Answers request `n`."""
-
-    def push(self, n: int, event: Json) -> None:
-        """Sends an event to the subscriber that asked with request `n`."""
-
-    def close(self) -> None:
-        """Closes after what is written has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +67,37 @@ class Hub:
 
     def __init__(self, parts: Parts) -> None:
         self._place = parts.place
+        self._jj_repo = recorded(parts.place).jj_repo
         self._record = parts.record
         self._conversation = parts.recovered.conversation
         self._queue = parts.recovered.queue
         self._batch: batch.State[Enqueue] = batch.State(parts.settings)
         self._writer = Writer(self._rest, die)
-        self._committing = Committing(parts.record, parts.identity)
-        self._lines = Lines(parts.record)
+        self._importing = Importing(parts.record, self._tell)
+        self._committing = Committing(parts.record, parts.identity, self._importing)
+        self._lines = Lines(parts.record, self._importing)
         self._lander = Lander(
             parts.record, parts.place.common, self._writer.submit, self._tell, self._corrected
         )
+        self._syncing = Syncing(parts.record, self._importing, self._writer.submit, self._tell)
+        self._trunk = Following(self._lander, parts.record, parts.place.common)
+        hall = Hall(
+            parts.record,
+            self._writer.submit,
+            self._apply_landing,
+            tell=self._tell,
+            soon=self._soon,
+            follow=lambda: self._landers.submit(self._trunk.follow),
+        )
+        self._undoing = Undoing(parts.record, self._importing, parts.identity, hall)
+        self._restoring = Restoring(parts.record, self._importing, parts.place.common, hall)
         self._reading = Reading(parts.reader, parts.record)
         self._readers = ThreadPoolExecutor(1, "tatami-reader")
         self._landers = ThreadPoolExecutor(1, "tatami-lander")
+        self._rebasers = ThreadPoolExecutor(1, "tatami-rebaser")
         self._peers: dict[int, Peer] = {}
         self._next_peer = 1
-        self._waiting_entries: list[tuple[int, messages.Queue]] = []
+        self._waiting = Waiting()
         self._timer: asyncio.TimerHandle | None = None
         self._started = self._active = time.monotonic()
         self._stopping = False
@@ -96,15 +105,17 @@ class Hub:
         self._flushes = 0
         self._followed = 0.0
         self._following = False
+        self._verifying = False
         self.stopped = asyncio.Event()
 
     def start(self) -> None:
         """Starts the threads; landings that were queued when the last hub ended go on."""
         self._loop = asyncio.get_running_loop()
         self._writer.start()
-        self._landers.submit(self._follow_trunk)
+        self._landers.submit(self._trunk.follow)
         self._apply_landing(landing.Queued(()))
-        self._loop.call_later(1.0, self._watch)
+        self._landers.submit(self._lander.clear_up)
+        self._loop.call_later(WATCH_SECONDS, self._watch)
 
     async def stop(self) -> None:
         """Finishes what was accepted, makes a checkpoint, closes every connection."""
@@ -112,12 +123,16 @@ class Hub:
             await self.stopped.wait()
             return
         self._stopping = True
+        self._lander.stop_verifying()
         while self._in_flight or self._queue.attempting:  # noqa: ASYNC110 - happens once
             await asyncio.sleep(0.005)
         # The landers first: they wait for the writer, which must still be there.
         await asyncio.to_thread(self._landers.shutdown)
+        await asyncio.to_thread(self._rebasers.shutdown)
         await asyncio.to_thread(self._writer.finish)
-        self._readers.shutdown()
+        await asyncio.to_thread(self._readers.shutdown)
+        # What the threads have posted for this loop, answers among it, comes before the end.
+        await asyncio.sleep(0)
         for peer in list(self._peers.values()):
             peer.close()
         self.stopped.set()
@@ -132,7 +147,7 @@ class Hub:
     def left(self, number: int) -> None:
         """Forgets a connection and what it waited for."""
         self._peers.pop(number, None)
-        self._waiting_entries = [w for w in self._waiting_entries if w[0] != number]
+        self._waiting.forget(number)
         conversation.step(self._conversation, conversation.Left(number), self._now())
 
     def asked(self, number: int, request: messages.Request, body: bytes) -> None:
@@ -143,28 +158,29 @@ class Hub:
                 hello: Json = {"version": VERSION, "protocol": PROTOCOL, "pid": os.getpid()}
                 self._reply(number, request.n, Answer(hello))
             case messages.Stop():
-                self._reply(number, request.n, Answer({"stopping": True}))
+                self._reply(number, request.n, Answer({"stopping": True, "pid": os.getpid()}))
                 self._loop.create_task(self.stop())
+            case _ if self._stopping:
+                self._reply(number, request.n, Answer(error=stopping()))
             case messages.Subscribe():
                 self._converse(conversation.Listens(number, request))
             case messages.Queue():
-                self._waiting_entries.append((number, request))
+                self._waiting.add(number, request)
                 self._tell_waiting()
             case messages.Visible():
                 follow = partial(self._follow_branches, request.agent)
                 self._answer_from(self._writer.submit(follow), number, request.n)
             case messages.Conflict():
-                self._read(number, request.n, lambda: self._conflict(request.entry))
+                entry = self._queue.entries.get(request.entry)
+                self._read(number, request.n, lambda: self._reading.conflict(request.entry, entry))
             case messages.Status():
-                self._read(number, request.n, self._status)
+                answer = partial(self._answer_status, number, request.n)
+                self._once_trunk_is_followed(answer, patient=False)
             case _ if isinstance(request, messages.Mutation):
-                if self._stopping:
-                    error = BusyError("the hub is stopping", code="stopping", fix="try again")
-                    self._reply(number, request.n, Answer(error=error))
-                    return
                 self._converse(conversation.Asked(number, request, body))
             case _:
-                self._read(number, request.n, lambda: self._reading.answer(request))
+                ask = partial(self._reading.answer, request)
+                self._once_trunk_is_followed(lambda: self._read(number, request.n, ask))
 
     # Deciders in, effects out.
 
@@ -176,7 +192,8 @@ class Hub:
                     self._reply(number, n, answer)
                 case conversation.Push(connection=number, n=n, event=event):
                     if number in self._peers:
-                        self._peers[number].push(n, event)
+                        missed = isinstance(happening, conversation.Listens)
+                        self._peers[number].push(n, event, missed)
                 case conversation.Enqueue():
                     self._carry_out(effect)
 
@@ -192,16 +209,30 @@ class Hub:
             case messages.Commit():
                 arrived = batch.Arrived(request.agent, command, len(command.body))
                 self._apply_batch(arrived)
-            case messages.Land():
-                self._write(command, lambda: self._pin(command, request))
             case messages.QueueAction():
                 self._act(command, request)
-            case messages.Agents():
-                self._write(command, lambda: self._lines.add(command.id, request))
-            case messages.Reset():
-                self._write(command, lambda: self._lines.reset(command.id, request))
-            case messages.Retire():
-                self._write(command, lambda: self._lines.retire(command.id, request))
+            case _:
+                self._once_trunk_is_followed(lambda: self._move_line(command))
+
+    def _move_line(self, command: Enqueue) -> None:
+        match command.request:
+            case messages.Land() as land:
+                self._write(command, lambda: self._pin(command, land))
+            case messages.Agents() as agents:
+                self._write(command, lambda: self._lines.add(command.id, agents))
+            case messages.Reset() as reset:
+                self._write(command, lambda: self._lines.reset(command.id, reset))
+            case messages.Retire() as retire:
+                self._write(command, lambda: self._lines.retire(command.id, retire))
+            case messages.Sync() as sync:
+                future = self._rebasers.submit(self._syncing.sync, command.id, sync)
+                self._answer_command(command, future)
+            case messages.Undo() as undo:
+                future = self._rebasers.submit(self._undoing.undo, command.id, undo)
+                self._answer_command(command, future)
+            case messages.Restore() as restore:
+                future = self._rebasers.submit(self._restoring.restore, command.id, restore)
+                self._answer_command(command, future)
 
     def _apply_batch(self, happening: batch.Arrived[Enqueue] | batch.Flushed | batch.Tick) -> None:
         _, effects = batch.step(self._batch, happening, self._now())
@@ -283,12 +314,14 @@ class Hub:
         self._tell_waiting()
 
     def _attempt(self, entries: Entries) -> None:
+        self._verifying = any(entry.verify is not None for entry in entries)
         future = self._landers.submit(self._lander.attempt, entries)
         future.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(self._attempted, done, entries)
         )
 
     def _attempted(self, done: "Future[Entries]", entries: Entries) -> None:
+        self._verifying = False
         error = done.exception()
         if error:
             # Nothing was recorded: the entries stay queued, and a new hub tries them again.
@@ -300,10 +333,16 @@ class Hub:
         """Called on the lander's thread: the user moved the trunk under what had landed."""
         self._loop.call_soon_threadsafe(self._apply_landing, landing.Queued(entries))
 
+    def _soon(self, call: Callable[[], None]) -> None:
+        """Has the event loop call; from any thread."""
+        self._loop.call_soon_threadsafe(call)
+
     # Work for the writer thread.
 
     def _write(self, command: Enqueue, call: Callable[[], Told]) -> None:
-        future = self._writer.submit(lambda: self._told(call))
+        self._answer_command(command, self._writer.submit(lambda: self._told(call)))
+
+    def _answer_command(self, command: Enqueue, future: "Future[Answer]") -> None:
         future.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(self._written, command, done)
         )
@@ -375,10 +414,13 @@ class Hub:
 
     def _reply(self, number: int, n: int, answer: Answer) -> None:
         peer = self._peers.get(number)
-        if peer:
+        if peer and not (answer.error and self._log_is_gone()):
             peer.reply(n, answer)
 
     def _read(self, number: int, n: int, call: Callable[[], Answer]) -> None:
+        if self._stopping:
+            self._reply(number, n, Answer(error=stopping()))
+            return
         self._answer_from(self._readers.submit(call), number, n)
 
     def _answer_from(self, future: "Future[Answer]", number: int, n: int) -> None:
@@ -391,77 +433,33 @@ class Hub:
 
     def _tell_waiting(self) -> None:
         """Answers those who wait for queue entries that are finished now."""
-        entries = self._queue.entries
-        still = []
-        for number, request in self._waiting_entries:
-            if any(n in entries and entries[n].state not in landing.FINISHED for n in request.wait):
-                still.append((number, request))
-                continue
-            unknown = [n for n in request.wait if n not in entries]
-            if unknown:
-                error = UsageError(
-                    f"the landing queue has no entry {unknown[0]}",
-                    code="not_found",
-                    fix="tatami queue --all",
-                )
-                self._reply(number, request.n, Answer(error=error))
-                continue
-            shown = [e for n, e in sorted(entries.items()) if self._listed(e, request)]
-            result: Json = {"entries": entries_json(shown), "paused": self._queue.paused}
-            self._reply(number, request.n, Answer(result))
-        self._waiting_entries = still
+        answers = self._waiting.answers(self._queue.entries, self._queue.paused)
+        for number, n, answer in answers:
+            self._reply(number, n, answer)
 
-    def _listed(self, entry: landing.Entry, request: messages.Queue) -> bool:
-        if request.wait:
-            return entry.number in request.wait
-        return request.done or entry.state != "landed"
+    def _answer_status(self, number: int, n: int) -> None:
+        standing = Standing(
+            entries=unfinished(self._queue.entries),
+            paused=self._queue.paused,
+            waiting=self._lander.waiting,
+            trouble=self._trunk.trouble,
+            cursor=self._conversation.next_event - 1,
+            uptime_s=self._now() - self._started,
+        )
+        self._read(number, n, lambda: self._reading.status(standing))
 
-    def _conflict(self, number: int) -> Answer:
-        entry = self._queue.entries.get(number)
-        if entry is None or not entry.conflicts:
-            raise UsageError(
-                f"queue entry {number} has no conflict", code="not_found", fix="tatami queue"
-            )
-        blobs = [b for c in entry.conflicts for b in (c.base, c.ours, c.theirs)]
-        contents = [self._content(blob) for blob in blobs]
-        sizes = [-1 if content is None else len(content) for content in contents]
-        result: Json = {"entry": entries_json([entry])[0], "sizes": sizes}
-        return Answer(result, body=tuple(content for content in contents if content is not None))
+    def _once_trunk_is_followed(self, call: Callable[[], None], patient: bool = True) -> None:
+        """Calls back when the trunk's bookmark is where git's branch is; mostly at once.
 
-    def _content(self, id: str) -> bytes | None:
-        """A side's content; None where there is none, or it is a directory or a submodule."""
-        try:
-            return self._record.repository.blob(id) if id else None
-        except TatamiError:
-            return None
-
-    def _status(self) -> Answer:
-        repository = self._record.repository
-        agents = self._reading.agents()
-        waiting = self._lander.waiting
-        trunk: Json = {"name": repository.trunk, "commit": repository.trunk_head()}
-        trunk["waiting"] = bool(waiting)
-        warnings = []
-        if waiting:
-            warnings.append(f"trunk waits: {waiting}; commit or stash there, then tatami queue")
-        if self._queue.paused:
-            warnings.append("the landing queue is paused; tatami queue resume")
-        open_entries = [e for e in list(self._queue.entries.values()) if e.state != "landed"]
-        result: Json = {
-            "hub": {
-                "pid": os.getpid(),
-                "version": VERSION,
-                "mode": "shared-log",
-                "uptime_s": round(self._now() - self._started, 1),
-                "rss_mb": round(psutil.Process().memory_info().rss / 2**20, 1),
-            },
-            "agents": agents,
-            "queue": entries_json(open_entries),
-            "trunk": trunk,
-            "cursor": self._conversation.next_event - 1,
-            "warnings": warnings,
-        }
-        return Answer(result)
+        What is verified just now is not waited for, nor anything at all unless `patient`: then the
+        trunk is where it was when that began, and its end follows by itself.
+        """
+        landing = self._queue.attempting and not patient
+        if landing or self._verifying or self._stopping or not self._trunk.is_due():
+            call()
+            return
+        future = self._landers.submit(self._trunk.follow)
+        future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(call))
 
     # Time.
 
@@ -469,30 +467,34 @@ class Hub:
         return time.monotonic()
 
     def _watch(self) -> None:
-        """Once a second: the trunk follows where it waited; an idle hub stops."""
-        if self._stopping:
+        """Now and then: the trunk follows where it waited; an idle hub stops."""
+        if self._stopping or self._log_is_gone():
             return
         if self._lander.waiting and not self._queue.attempting:
-            self._landers.submit(self._follow_trunk)
+            self._landers.submit(self._trunk.retry)
+        self._writer.submit(self._look_at_agents)
         busy = self._in_flight or self._queue.attempting or self._peers
         if busy:
             self._active = self._now()
         elif self._now() - self._active > HUB_IDLE_SECONDS:
             self._loop.create_task(self.stop())
-        self._loop.call_later(1.0, self._watch)
+        self._loop.call_later(WATCH_SECONDS, self._watch)
 
-    def _follow_trunk(self) -> None:
+    def _log_is_gone(self) -> bool:
+        """Whether the operation log was deleted under us: then a hub can only end.
+
+        Whoever asks gets no answer from it, but finds out why when it looks for the next one.
+        """
+        if os.path.isdir(self._jj_repo):
+            return False
+        if not self._stopping:
+            log.critical("the operation log in %s is gone", self._jj_repo)
+            self._loop.create_task(self.stop())
+        return True
+
+    def _look_at_agents(self) -> None:
+        """Plain git in a workspace is a member: what it did becomes the agent's line."""
         try:
-            self._lander.follow()
-        except Exception as error:  # noqa: BLE001 - the next landing reports it to whoever asked
-            log.warning("the trunk could not be followed: %s", error)
-
-
-def unexpected(error: BaseException) -> TatamiError:
-    """The error itself where it is ours; else one that says the hub failed; the log has more."""
-    if isinstance(error, TatamiError):
-        return error
-    log.error("unexpected", exc_info=error)
-    return TatamiError(
-        f"the hub failed: {type(error).__name__}: {error}", code="internal", fix="tatami fsck"
-    )
+            self._importing.look(self._record.repository.agents())
+        except TatamiError as error:
+            log.warning("git commits of agents wait: %s", error)

@@ -6,6 +6,7 @@ to the writer, so that commits of other agents never wait for a landing.
 
 import json
 import logging
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -13,9 +14,9 @@ from typing import Protocol, TypeVar
 
 from tatami.hub.rebasing import Rebased, Stuck, Tip, rebase
 from tatami.hub.record import Record, moved_entry
-from tatami.hub.verifying import verify
+from tatami.hub.verifying import Verifier, clear_left_overs
 from tatami.protocol.hub import Json
-from tatami.schedule.landing import Entry, StateName
+from tatami.schedule.landing import FAILED, Entry, StateName, handed_back_with
 from tatami.store import trunk
 from tatami.store.repository import FIRST_EVENT, LANDED, RELANDED, Plan, Prepared
 from tatami.values.errors import BusyError, TatamiError, UsageError
@@ -42,16 +43,22 @@ class TrunkMovedError(Exception):
 
 @dataclass(slots=True)
 class _Group:
-    """Entries that made it so far, the copies to build for them, and where the trunk will be.
+    """Entries of one attempt and what became of them, with the copies to build for them.
 
-    recorded: entries as they were recorded with the operation that landed them.
+    rows: entry, commit as queued, commit as landed ("@N": a copy). recorded: entries as they were
+    recorded with the operation that landed them.
     """
 
     start: str
     tip: Tip
     built: list[CommitSpec] = field(default_factory=list)
     rows: list[tuple[int, str, str]] = field(default_factory=list)
+    results: dict[int, Entry] = field(default_factory=dict)
     recorded: dict[int, Entry] = field(default_factory=dict)
+
+    def landed_as(self) -> dict[str, str]:
+        """What the group lands, and as what."""
+        return {queued: commit for _, queued, commit in self.rows}
 
 
 class Lander:
@@ -66,6 +73,7 @@ class Lander:
         self._write = write
         self._tell = tell
         self._corrected = corrected
+        self._verifier = Verifier()
         self.waiting = ""
         """Why the trunk's git branch is behind its bookmark ("" = it is not)."""
 
@@ -74,6 +82,8 @@ class Lander:
         try:
             done = self._attempt(entries)
         except (TatamiError, OSError) as error:
+            if isinstance(error, TatamiError) and error.code == "stopping":
+                return tuple(entries)
             log.warning("landing failed: %s", error)
             reason = f"{error}"
             retry = isinstance(error, TatamiError) and error.retryable
@@ -82,6 +92,14 @@ class Lander:
             done = tuple(replace(e, state=state, reason=reason) for e in entries)
             self._keep(done)
         return done
+
+    def clear_up(self) -> None:
+        """Removes what a hub that was killed while it verified left behind."""
+        clear_left_overs()
+
+    def stop_verifying(self) -> None:
+        """Ends a verify command under way; its entries stay queued as they were."""
+        self._verifier.stop()
 
     def follow(self) -> None:
         """Brings git's trunk branch and the bookmark together (start, or after a race)."""
@@ -94,23 +112,28 @@ class Lander:
         for _ in range(RACES_MAX):
             start = self._reconcile()
             group = _Group(start, Tip(start, self._repository.tree(start)))
-            results = {entry.number: self._placed_alone(group, entry) for entry in entries}
+            for entry in entries:
+                group.results[entry.number] = self._placed_alone(group, entry)
             if group.rows:
                 try:
-                    self._publish(group, results)
+                    self._publish(group)
                 except TrunkMovedError:
                     continue
-                self._catch_up(results)
-            done = tuple(results[entry.number] for entry in entries)
+                self._catch_up(group)
+            done = tuple(group.results[entry.number] for entry in entries)
             self._keep(tuple(e for e in done if group.recorded.get(e.number) != e))
             return done
         raise BusyError("the trunk keeps moving", fix="tatami queue retry")
 
     def _placed_alone(self, group: _Group, entry: Entry) -> Entry:
         """As `_place`; what stands against one entry is not held against the others."""
-        if all(commit in self._record.landed for commit in entry.commits):
-            landed = tuple(self._record.landed[commit] for commit in entry.commits)
-            return replace(entry, state="landed", reason="", landed=landed)
+        landed = self._record.landed
+        if all(commit in landed for commit in entry.commits):
+            ids = tuple(landed[commit] for commit in entry.commits)
+            return replace(entry, state="landed", reason="", landed=ids)
+        below = self._missing(entry)
+        if below:
+            return handed_back_with(entry, below)
         try:
             return self._place(group, entry)
         except TatamiError as error:
@@ -119,10 +142,29 @@ class Lander:
             log.warning("entry %d cannot land: %s", entry.number, error)
             return replace(entry, state="rejected", reason=f"{error}")
 
+    def _missing(self, entry: Entry) -> int:
+        """What the entry builds on and is off the trunk; 0 where there is nothing.
+
+        The user may have moved the trunk a moment ago, and the queue does not know it yet.
+        """
+        for number in entry.builds_on:
+            below = self._record.ledger.entry(number)
+            if below is None or below.state not in FAILED:
+                continue
+            if any(commit not in self._record.landed for commit in below.commits):
+                return number
+        return 0
+
     def _place(self, group: _Group, entry: Entry) -> Entry:
-        """Adds an entry to the group if it merges and verifies; its state tells."""
-        landed = self._record.landed
-        placed = rebase(self._repository, entry.commits, group.tip, group.built, landed)
+        """Adds an entry to the group if it merges and verifies; its state tells.
+
+        What of it is on the trunk already stays as it is: no commit lands twice.
+        """
+        landed = ChainMap(group.landed_as(), self._record.landed)
+        line = [commit for commit in entry.commits if commit not in landed]
+        if not line:
+            return replace(entry, state="landed", reason="")
+        placed = rebase(self._repository, line, group.tip, group.built, landed)
         if isinstance(placed, Stuck):
             paths = ", ".join(conflict.path for conflict in placed.conflicts[:5])
             return replace(
@@ -133,30 +175,29 @@ class Lander:
             )
         specs = [*group.built, *placed.specs]
         if entry.verify is not None:
-            verdict = verify(self._repository, specs or [_only(placed)], entry.verify)
+            tree = specs or [_only(placed)]
+            verdict = self._verifier.verify(self._repository, tree, entry.verify)
             if not verdict.passed:
                 return replace(entry, state="rejected", reason=verdict.output)
         group.built = specs
         group.tip = placed.tip
-        group.rows += [
-            (entry.number, queued, landed)
-            for queued, landed in zip(entry.commits, placed.landed, strict=True)
-        ]
-        tree = placed.tip.tree
-        return replace(entry, state="landed", reason="", tree=tree, resolved=placed.resolved)
+        numbers = [entry.number] * len(line)
+        group.rows += zip(numbers, line, placed.landed, strict=True)
+        landed_tree, resolved = placed.tip.tree, placed.resolved
+        return replace(entry, state="landed", reason="", tree=landed_tree, resolved=resolved)
 
-    def _publish(self, group: _Group, results: dict[int, Entry]) -> None:
+    def _publish(self, group: _Group) -> None:
         """Publishes the group as one operation and fills in the ids that landed."""
         record, repository = self._record, self._repository
         landed: list[tuple[int, str, str]] = []
-        seen = trunk.head(self._common, repository.trunk)
-        if seen != record.trunk_ref:
-            # Somebody committed on the trunk meanwhile; what was verified is no longer what lands.
-            raise TrunkMovedError
         attributes: dict[str, str] = {}
+        seen: str | None = None
 
         def plan() -> Plan | None:
-            if repository.trunk_head() != group.start:
+            nonlocal seen
+            # Looked at as late as can be: what was verified is what lands, on nothing newer.
+            seen = trunk.head(self._common, repository.trunk)
+            if seen != record.trunk_ref or repository.trunk_head() != group.start:
                 raise TrunkMovedError
             return Plan(group.built, finish)
 
@@ -167,7 +208,7 @@ class Lander:
             attributes[LANDED] = json.dumps(landed, separators=(",", ":"))
             attributes[FIRST_EVENT] = str(record.next_event)
             attributes["tatami:tree"] = group.tip.tree
-            agents = sorted({results[number].agent for number, _, _ in landed})
+            agents = sorted({group.results[number].agent for number, _, _ in landed})
             return OpSpec(
                 description="land " + ", ".join(agents[:8]) + (" ..." if agents[8:] else ""),
                 attributes=dict(attributes),
@@ -181,29 +222,35 @@ class Lander:
             published = repository.publish(plan)
             assert published
             self._tell(first, record.happened(published.op, attributes))
-            for number, entry in results.items():
-                ids = tuple(commit for n, _, commit in landed if n == number)
-                if ids:
-                    results[number] = replace(entry, landed=ids)
-            # At once: after a checkpoint behind this operation nothing else would tell.
-            group.recorded = {n: e for n, e in results.items() if e.state == "landed"}
-            first = record.next_event
-            self._tell(first, record.record_entries(tuple(group.recorded.values()), []))
+            group.rows = landed
+            self._record_landed(group)
 
         self._write(write).result()
 
-    def _catch_up(self, results: dict[int, Entry]) -> None:
+    def _record_landed(self, group: _Group) -> None:
+        """At once: after a checkpoint behind the group's operation nothing else would tell."""
+        ids = ChainMap(group.landed_as(), self._record.landed)
+        group.recorded = {
+            number: replace(entry, landed=tuple(ids[commit] for commit in entry.commits))
+            for number, entry in group.results.items()
+            if entry.state == "landed"
+        }
+        group.results |= group.recorded
+        first = self._record.next_event
+        self._tell(first, self._record.record_entries(tuple(group.recorded.values()), []))
+
+    def _catch_up(self, group: _Group) -> None:
         """Moves git's branch to what was published, which has landed whatever becomes of that."""
         try:
-            self._reconcile(results)
+            self._reconcile(group)
         except (TatamiError, OSError) as error:
             log.warning("git's trunk branch waits: %s", error)
             self.waiting = str(error)
 
-    def _reconcile(self, results: dict[int, Entry] | None = None) -> str:
+    def _reconcile(self, group: _Group | None = None) -> str:
         """Makes git's branch and the bookmark agree; returns the trunk's head.
 
-        results: entries of this attempt, corrected where their landing got new ids.
+        group: the one just landed, corrected where its landings got new ids.
         """
         repository, record = self._repository, self._record
         for _ in range(RACES_MAX):
@@ -226,7 +273,7 @@ class Lander:
                 self.waiting = moved.waiting
                 record.trunk_ref = ref if moved.waiting else bookmark
                 return bookmark
-            self._take_over(ref, bookmark, {} if results is None else results)
+            self._take_over(ref, bookmark, group)
         raise BusyError("the trunk's git branch keeps moving", fix="try again")
 
     def _lags(self, ref: str, bookmark: str) -> bool:
@@ -236,9 +283,9 @@ class Lander:
         repository = self._repository
         return repository.is_known(ref) and repository.is_ancestor(ref, bookmark)
 
-    def _take_over(self, ref: str, bookmark: str, results: dict[int, Entry]) -> None:
+    def _take_over(self, ref: str, bookmark: str, group: _Group | None) -> None:
         """The user moved the trunk: imports that commit and puts our landings on top again."""
-        repository = self._repository
+        repository, record = self._repository, self._record
         name = f"refs/heads/{repository.trunk}"
         seen = OpSpec("import trunk moved by git", {}, {}, (), (ref,), {name: ref})
         self._write(lambda: repository.publish(lambda: Plan((), lambda _: seen))).result()
@@ -253,6 +300,7 @@ class Lander:
             tip = placed.tip
             rows.append((commit, placed.landed[0]))
         moved: dict[str, str] = {}
+        listed = {entry.number: entry for entry in record.ledger.entries()}
 
         def plan() -> Plan:
             if repository.trunk_head() != bookmark:
@@ -269,12 +317,17 @@ class Lander:
                 bookmarks={repository.trunk: _id(tip.commit, commits)},
             )
 
+        def write() -> None:
+            published = repository.publish(plan)
+            assert published
+            record.trunk_ref = ref
+            record.relanded(published.op, moved)
+            self._correct(_corrections(listed, moved, stuck), group)
+
         try:
-            self._write(lambda: repository.publish(plan)).result()
+            self._write(write).result()
         except TrunkMovedError:
             return
-        self._record.trunk_ref = ref
-        self._correct(moved, stuck, results)
 
     def _ours(self, ref: str, bookmark: str) -> list[str]:
         """What stays on the trunk besides git's branch, oldest first.
@@ -297,26 +350,18 @@ class Lander:
     def _line(self, head: str, exclude: str) -> list[str]:
         return [commit.id for commit in reversed(self._repository.log([head], [exclude], None))]
 
-    def _correct(
-        self, moved: dict[str, str], stuck: dict[str, Stuck], results: dict[int, Entry]
-    ) -> None:
-        """Entries whose landed commits got new ids, or no longer fit, are recorded as such."""
-        changed = []
-        known = {entry.number: entry for entry in self._record.ledger.entries()} | results
-        for number, entry in known.items():
-            corrected = moved_entry(entry, moved)
-            if corrected == entry:
-                continue
-            failed = next((stuck[id] for id in entry.landed if id in stuck), None)
-            if failed:
-                corrected = replace(corrected, conflicts=failed.conflicts)
-            if number in results:
-                results[number] = corrected
-            else:
-                changed.append(corrected)
-        self._keep(tuple(changed))
+    def _correct(self, changed: dict[int, Entry], group: _Group | None) -> None:
+        """Records entries whose landings got new ids or no longer fit, and that all is recorded."""
+        first = self._record.next_event
+        self._tell(first, self._record.record_entries(tuple(changed.values()), []))
+        self._record.save()
+        if group:
+            # Who waits for the attempt learns it from there.
+            own = {number: changed.pop(number) for number in group.results.keys() & changed.keys()}
+            group.results |= own
+            group.recorded |= own
         if changed:
-            self._corrected(tuple(changed))
+            self._corrected(tuple(changed.values()))
 
     def _keep(self, entries: tuple[Entry, ...]) -> None:
         def write() -> None:
@@ -328,6 +373,22 @@ class Lander:
 
 def _id(commit: str, commits: Sequence[Prepared]) -> str:
     return commits[int(commit[1:])].commit if commit.startswith("@") else commit
+
+
+def _corrections(
+    listed: dict[int, Entry], moved: dict[str, str], stuck: dict[str, Stuck]
+) -> dict[int, Entry]:
+    """The entries that are something else after landed commits got new ids or left the trunk."""
+    changed = {}
+    for number, entry in listed.items():
+        corrected = moved_entry(entry, moved)
+        if corrected == entry:
+            continue
+        failed = next((stuck[id] for id in entry.landed if id in stuck), None)
+        if failed:
+            corrected = replace(corrected, conflicts=failed.conflicts)
+        changed[number] = corrected
+    return changed
 
 
 def _only(placed: Rebased) -> CommitSpec:

@@ -6,7 +6,8 @@ Runs on the writer thread. Everything that becomes an operation carries the comm
 import json
 from collections.abc import Callable, Sequence
 
-from tatami.hub.committing import import_branches, move_branches
+from tatami.hub.committing import move_branches
+from tatami.hub.importing import Importing
 from tatami.hub.record import Record, answers_of
 from tatami.protocol.hub import Answer, Json
 from tatami.protocol.messages import Agents, Land, Reset, Retire
@@ -24,8 +25,9 @@ Told = tuple[Answer, int, Sequence[Json]]
 class Lines:
     """The writer's verbs about agents' lines; one that raises `TatamiError` changed nothing."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, importing: Importing) -> None:
         self._record = record
+        self._importing = importing
         self._repository = record.repository
 
     def add(self, id: CommandId, request: Agents) -> Told:
@@ -52,7 +54,8 @@ class Lines:
                 fix=f"tatami workspace list; tatami workspace remove {other}",
             )
         for name in names:
-            if name not in known and self._repository.git_head(agent_ref(name)):
+            there = None if name in known else self._repository.git_head(agent_ref(name))
+            if there and not (request.branches and there == base):
                 raise UsageError(
                     f"git already has a branch {agent_bookmark(name)}",
                     code="branch_exists",
@@ -66,7 +69,14 @@ class Lines:
         return answer, self._record.next_event, self._record.record_entries((), [(id, answer)])
 
     def _follow_branches(self, names: Sequence[str]) -> None:
-        """Git branches are where their bookmarks are; a locked one of another agent may wait."""
+        """Git branches are where their bookmarks are; a locked one of another agent may wait.
+
+        One of these that somebody deleted is made again: the line is not lost with it.
+        """
+        for name in self._repository.agents().keys() & set(names):
+            if self._repository.branch(name) is None:
+                self._repository.branches.pop(name, None)
+                self._repository.lagging.add(name)
         try:
             self._repository.follow_branches()
         except BusyError:
@@ -76,15 +86,15 @@ class Lines:
     def reset(self, id: CommandId, request: Reset) -> Told:
         """Moves a line to a revision; what it held stays in the operation log."""
         self._repository.head(request.agent)
-        import_branches(self._repository, [request.agent])
+        self._importing.look([request.agent])
         rev = self._rev(request.rev)
         return self._move(id, "reset", {request.agent: rev}, "reset")
 
     def retire(self, id: CommandId, request: Retire) -> Told:
         """Deletes an agent's bookmark; refuses while it holds commits that have not landed."""
-        import_branches(self._repository, [request.agent])
+        self._importing.look([request.agent])
         head = self._repository.head(request.agent)
-        open_commits = [c.id for c in self.unlanded(request.agent)]
+        open_commits = [c.id for c in unlanded(self._record, request.agent)]
         if open_commits:
             raise ConflictError(
                 f"{request.agent} has {len(open_commits)} commits that have not landed",
@@ -107,10 +117,12 @@ class Lines:
     def pin(self, id: CommandId, request: Land) -> tuple[Told, tuple[Entry, ...]]:
         """Queues what of the lines has not landed; already queued commits are not queued again."""
         entries: list[Entry] = []
-        import_branches(self._repository, request.agents)
+        held = dict(self._record.pinned)
+        self._importing.look(request.agents)
         for agent in request.agents:
             self._repository.head(agent)
-            commits = [c for c in self.unlanded(agent) if c.id not in self._record.pinned]
+            line = unlanded(self._record, agent)
+            commits = [c for c in line if c.id not in held]
             if not commits:
                 continue
             conflicted = next((c.id for c in commits if c.conflict), None)
@@ -122,7 +134,9 @@ class Lines:
                 )
             number = self._record.next_entry + len(entries)
             ids = tuple(c.id for c in reversed(commits))
-            entries.append(Entry(number, agent, ids, request.verify))
+            below = tuple(sorted({held[c.id] for c in line if c.id in held}))
+            entries.append(Entry(number, agent, ids, request.verify, builds_on=below))
+            held.update(dict.fromkeys(ids, number))
         if not entries:
             raise UsageError(
                 f"{', '.join(request.agents) or 'nobody'} has nothing to land",
@@ -134,12 +148,6 @@ class Lines:
         first = self._record.next_event
         told = self._record.record_entries(tuple(entries), [(id, answer)])
         return (answer, first, told), tuple(entries)
-
-    def unlanded(self, agent: str) -> list[Commit]:
-        """Commits of a line that are neither in the trunk nor landed as copies; newest first."""
-        head = self._repository.head(agent)
-        line = self._repository.log([head], [self._repository.trunk_head()], None)
-        return [commit for commit in line if commit.id not in self._record.landed]
 
     def _rev(self, rev: str | None) -> str:
         if rev is None or rev == self._repository.trunk:
@@ -185,3 +193,10 @@ class Lines:
         answer = answers_of(published.op, operation.attributes)[0][1]
         self._record.answered(id, answer)
         return answer, first, told
+
+
+def unlanded(record: Record, agent: str) -> list[Commit]:
+    """Commits of a line that are neither in the trunk nor landed as copies; newest first."""
+    repository = record.repository
+    line = repository.log([repository.head(agent)], [repository.trunk_head()], None)
+    return [commit for commit in line if commit.id not in record.landed]

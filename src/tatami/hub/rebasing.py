@@ -62,10 +62,10 @@ def rebase(
     copies: list[str] = []
     resolved = 0
     for commit in commits:
-        merged = _merge(repository, commit, tip)
-        if isinstance(merged, Stuck):
-            return merged
-        changes, count = merged
+        found = merged(repository, commit, tip)
+        if isinstance(found, Stuck):
+            return found
+        changes, count = found
         resolved += count
         spec = CommitSpec(
             parents=(tip.commit,),
@@ -77,7 +77,7 @@ def rebase(
         )
         specs.append(spec)
         copies.append(f"@{len(built) + len(specs) - 1}")
-        tip = Tip(copies[-1], _tree_of(repository, tip.tree, changes, spec))
+        tip = Tip(copies[-1], tree_of(repository, tip.tree, changes, spec))
     return Rebased(tuple(specs), tip, tuple(copies), resolved)
 
 
@@ -95,7 +95,7 @@ def _contains(
     return all(commit.id in line or commit.id in landed for commit in new)
 
 
-def _tree_of(repository: Repository, base: str, changes: Sequence[Change], spec: CommitSpec) -> str:
+def tree_of(repository: Repository, base: str, changes: Sequence[Change], spec: CommitSpec) -> str:
     """The tree a spec will have, learnt by building it alone: trees do not depend on parents."""
     if not changes:
         return base
@@ -103,7 +103,8 @@ def _tree_of(repository: Repository, base: str, changes: Sequence[Change], spec:
     return repository.build_tree(alone)
 
 
-def _merge(repository: Repository, commit: Commit, tip: Tip) -> tuple[list[Change], int] | Stuck:
+def merged(repository: Repository, commit: Commit, tip: Tip) -> tuple[list[Change], int] | Stuck:
+    """What a commit changes on the tip, and how many conflicts the ladder resolved on the way."""
     if len(commit.parents) != 1:
         raise TatamiError(
             f"{commit.id[:12]} has {len(commit.parents)} parents; only plain commits are rebased",
@@ -111,11 +112,22 @@ def _merge(repository: Repository, commit: Commit, tip: Tip) -> tuple[list[Chang
             fix="git rebase the branch onto the trunk, then tatami land",
         )
     base = repository.tree(commit.parents[0])
-    merged = repository.merge_trees(base, tip.tree, commit.tree)
-    changes: list[Change] = list(merged.changes)
-    conflicts = []
+    changes, conflicts, resolved = joined(repository, base, tip.tree, commit.tree)
+    return Stuck(commit.id, tuple(conflicts)) if conflicts else (changes, resolved)
+
+
+def joined(
+    repository: Repository, base: str, ours: str, theirs: str
+) -> tuple[list[Change], list[Conflict], int]:
+    """What to apply to the tree `ours` to merge `theirs` into it, by the ladder.
+
+    Also what no rung merges, and how many conflicts were resolved.
+    """
+    trees = repository.merge_trees(base, ours, theirs)
+    changes: list[Change] = list(trees.changes)
+    conflicts: list[Conflict] = []
     resolved = 0
-    for conflict in merged.conflicts:
+    for conflict in trees.conflicts:
         sides = _sides(repository, conflict)
         answer = ladder.climb(sides, RUNGS) if sides else None
         if answer is None:
@@ -125,7 +137,7 @@ def _merge(repository: Repository, commit: Commit, tip: Tip) -> tuple[list[Chang
             resolved += 1
             content = answer.content if answer.mode else None
             changes.append((conflict.path, answer.mode, content))
-    return Stuck(commit.id, tuple(conflicts)) if conflicts else (changes, resolved)
+    return changes, conflicts, resolved
 
 
 def _sides(repository: Repository, conflict: PathConflict) -> ladder.Sides | None:

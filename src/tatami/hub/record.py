@@ -4,6 +4,8 @@ The operation log is the truth. The ledger holds what operations do not say (que
 copy of the rest up to a checkpoint; at start the operations after the checkpoint fill the gap.
 """
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tatami.protocol import hub as protocol
@@ -13,15 +15,20 @@ from tatami.schedule.landing import Entry
 from tatami.store.ledger import Checkpoint, Ledger
 from tatami.store.repository import (
     FIRST_EVENT,
+    RESTORED,
+    UNDID,
     Operation,
     Repository,
     command_rows,
+    imported_rows,
     landed_rows,
     relanded_ids,
 )
+from tatami.values.errors import UsageError
 from tatami.values.ids import CommandId
 from tatami.values.limits import CLIENTS_KEPT
 
+TAKEN_OFF = "was taken off the trunk by op restore"
 PAGE = 200
 """Operations read first while looking for a known one."""
 ENTRIES_KEPT = 10_000
@@ -47,7 +54,8 @@ class Record:
         self.landed: dict[str, str] = ledger.landed()
         self._unsaved_landed: dict[str, str] = {}
         self.trunk_ref = ledger.trunk_ref()
-        self.pinned: set[str] = set()
+        self.pinned: dict[str, int] = {}
+        """Commits that wait in the landing queue, and with which entry."""
         self._answers: list[tuple[CommandId, Answer]] = []
         self._events: list[tuple[int, Json]] = []
         self._op = ""
@@ -66,13 +74,13 @@ class Record:
         checkpoint = self.ledger.checkpoint()
         self.next_event = max(checkpoint.next_event, max(events, default=0) + 1)
         changed = self._replay(checkpoint.op, found, events)
+        self.ledger.save(entries=changed, landed=self._unsaved_landed)
+        self._note_pinned(found.queue.entries.values())
+        self._finish_hand_backs(found.queue, events)
         for number in sorted(events):
             found.conversation.events.append((number, {"cursor": number, **events[number]}))
         found.conversation.next_event = self.next_event
         self.next_entry = max(self.next_entry, max(found.queue.entries, default=0) + 1)
-        found.queue.next_number = self.next_entry
-        self._note_pinned(found.queue)
-        self.ledger.save(entries=changed)
         self.save()
         return found
 
@@ -107,10 +115,22 @@ class Record:
         self.ledger.save(answers, entries, numbered, paused=paused, trunk_ref=ref, landed=landed)
         self._unsaved_landed = {}
         self.next_event += len(told)
-        for entry in entries:
-            pin = self.pinned.update if entry.state == "queued" else self.pinned.difference_update
-            pin(entry.commits)
+        self._note_pinned(entries)
         return told
+
+    def relanded(self, op: str, moved: dict[str, str]) -> None:
+        """Notes that an operation gave commits on the trunk other ids, or ("") took them off it.
+
+        Of every entry there ever was; the ones still listed are the caller's to record and save.
+        """
+        self._op = op
+        for queued, commit in list(self.landed.items()) if moved else ():
+            self._set_landed(queued, moved.get(commit, commit))
+
+    def put(self, op: str, attributes: dict[str, str]) -> None:
+        """Notes what an operation landed, and what it put elsewhere or took off the trunk."""
+        self._note_rows(attributes)
+        self.relanded(op, relanded_ids(attributes))
 
     @property
     def unsaved(self) -> int:
@@ -138,31 +158,35 @@ class Record:
             for command, answer in answers_of(op.id, op.attributes):
                 protocol.remember(found.conversation, command, answer)
                 self.answered(command, answer)
-            changed.update((e.number, e) for e in _landed_entries(found.queue, op.attributes))
-            changed.update((e.number, e) for e in _moved_entries(found.queue, op.attributes))
-            self._note_rows(op.attributes)
-            self._op = op.id
-        for entry in changed.values():
-            self._note_landed(entry)
+            undo = undoing_entry(op.attributes)
+            if undo and until and undo.number not in found.queue.entries:
+                # The last hub died after it had published the undo, before its queue knew.
+                changed[undo.number] = found.queue.entries[undo.number] = undo
+            self.put(op.id, op.attributes)
+            numbers = {number for number, _, _ in landed_rows(op.attributes)}
+            for entry in _landed_entries(found.queue, numbers, self.landed):
+                changed[entry.number] = entry
+            for entry in _moved_entries(found.queue, op.attributes):
+                changed[entry.number] = entry
         return list(changed.values())
+
+    def _finish_hand_backs(self, queue: landing.State, events: dict[int, Json]) -> None:
+        """The last hub may have died before what builds on a failed entry was handed back."""
+        followers = landing.hand_back_followers(queue)
+        if followers:
+            first = self.next_event
+            events.update(enumerate(self.record_entries(followers, []), start=first))
 
     def _note_rows(self, attributes: dict[str, str]) -> None:
         """What an operation landed is known from it alone, should the ledger have been deleted."""
         for number, queued, commit in landed_rows(attributes):
             self._set_landed(queued, commit)
             self.next_entry = max(self.next_entry, number + 1)
-        moved = relanded_ids(attributes)
-        for queued, commit in list(self.landed.items()) if moved else ():
-            self._set_landed(queued, moved.get(commit, commit))
 
     def _note_landed(self, entry: Entry) -> None:
         if entry.state == "landed":
             for queued, commit in zip(entry.commits, entry.landed, strict=True):
                 self._set_landed(queued, commit)
-        elif entry.state == "handed_back":
-            # It may have been on the trunk before the user moved that; it has to land again.
-            for queued in entry.commits:
-                self._set_landed(queued, "")
 
     def _set_landed(self, queued: str, commit: str) -> None:
         """Notes as what a queued commit is on the trunk; "" where it is not."""
@@ -174,10 +198,15 @@ class Record:
         else:
             del self.landed[queued]
 
-    def _note_pinned(self, queue: landing.State) -> None:
-        for entry in queue.entries.values():
+    def _note_pinned(self, entries: Iterable[Entry]) -> None:
+        """A commit may be in several entries, of which one at most is queued."""
+        for entry in entries:
             if entry.state == "queued":
-                self.pinned.update(entry.commits)
+                self.pinned.update(dict.fromkeys(entry.commits, entry.number))
+                continue
+            for commit in entry.commits:
+                if self.pinned.get(commit) == entry.number:
+                    del self.pinned[commit]
 
 
 def operations_until(repository: Repository, until: str) -> list[Operation]:
@@ -207,14 +236,24 @@ def facts(op: str, attributes: dict[str, str]) -> list[Json]:
         {"kind": "landed", "entry": entry, "queued": queued, "commit": commit, "op": op}
         for entry, queued, commit in landed_rows(attributes)
     ]
+    told += [
+        {"kind": "imported", "agent": agent, "before": before, "commit": after, "op": op}
+        for agent, before, after in imported_rows(attributes)
+    ]
     return told
 
 
 def answers_of(op: str, attributes: dict[str, str]) -> list[tuple[CommandId, Answer]]:
-    """The answers an operation's commands got, as rebuilt from its attributes."""
+    """The answers an operation's commands got, as rebuilt from its attributes.
+
+    A command whose id is not one today (of an early release, say) has none: nobody can resend it.
+    """
     answers: dict[CommandId, Answer] = {}
     for command, agent, verb, commit, change in command_rows(attributes):
-        parsed = CommandId.parse(command)
+        try:
+            parsed = CommandId.parse(command)
+        except UsageError:
+            continue
         row: Json = {"agent": agent, "commit": commit, "change": change, "op": op}
         if verb == "agent":
             rows = answers[parsed].result["agents"] if parsed in answers else []
@@ -222,9 +261,22 @@ def answers_of(op: str, attributes: dict[str, str]) -> list[tuple[CommandId, Ans
             answers[parsed] = Answer(
                 {"agents": [*rows, {"agent": agent, "head": commit}], "op": op}
             )
+        elif verb == "undo":
+            answers[parsed] = Answer(row | json.loads(attributes[UNDID]))
+        elif verb == "restore":
+            answers[parsed] = Answer({"op": op, **json.loads(attributes[RESTORED])})
         else:
             answers[parsed] = Answer(row)
     return list(answers.items())
+
+
+def undoing_entry(attributes: dict[str, str]) -> Entry | None:
+    """The queue entry that is to land what an undo takes back on the trunk; None for none."""
+    undid = json.loads(attributes.get(UNDID, "{}"))
+    if not undid.get("entry"):
+        return None
+    agent = command_rows(attributes)[0][1]
+    return Entry(undid["entry"], agent, tuple(undid["inverse"]), undid["verify"], undoes=True)
 
 
 def entry_fact(entry: Entry) -> Json:
@@ -233,35 +285,51 @@ def entry_fact(entry: Entry) -> Json:
     return fact | {"state": entry.state, "reason": entry.reason}
 
 
-def _landed_entries(queue: landing.State, attributes: dict[str, str]) -> list[Entry]:
-    """Queue entries that an operation landed though the ledger does not know it yet."""
-    landed: dict[int, list[str]] = {}
-    for number, _, commit in landed_rows(attributes):
-        landed.setdefault(number, []).append(commit)
-    changed = []
-    for number, commits in landed.items():
-        entry = queue.entries.get(number)
-        if entry and entry.state != "landed":
-            entry = replace(entry, state="landed", reason="", landed=tuple(commits))
-            queue.entries[number] = entry
-            changed.append(entry)
+def landed_again(entry: Entry, numbers: Iterable[int], landed: Mapping[str, str]) -> Entry:
+    """The entry after an operation landed some (`numbers`), itself perhaps."""
+    if entry.number not in numbers or entry.state == "landed":
+        return entry
+    ids = tuple(landed.get(commit, "") for commit in entry.commits)
+    if not all(ids):
+        return entry
+    return replace(entry, state="landed", reason="", landed=ids, conflicts=())
+
+
+def _landed_entries(
+    queue: landing.State, numbers: Iterable[int], landed: Mapping[str, str]
+) -> list[Entry]:
+    """Queue entries that an operation landed though the ledger does not know it yet.
+
+    Some of an entry's commits may have been on the trunk before: `landed` knows all of them.
+    """
+    known = set(numbers)
+    entries = [(entry, landed_again(entry, known, landed)) for entry in queue.entries.values()]
+    changed = [after for before, after in entries if after != before]
+    queue.entries.update((entry.number, entry) for entry in changed)
     return changed
 
 
-def moved_entry(entry: Entry, moved: dict[str, str]) -> Entry:
-    """The entry after landed commits got new ids; handed back where one ("") no longer merges."""
+def moved_entry(entry: Entry, moved: dict[str, str], why: str = "") -> Entry:
+    """The entry after landed commits got new ids; handed back where one ("") is off the trunk.
+
+    What is on the trunk now is not the tree that landed, and nobody has verified it.
+    """
     if entry.state != "landed" or moved.keys().isdisjoint(entry.landed):
         return entry
     landed = tuple(moved.get(commit, commit) for commit in entry.landed)
-    if all(landed):
-        return replace(entry, landed=landed)
-    reason = "no longer merges after the trunk was moved in git"
-    return replace(entry, state="handed_back", reason=reason, landed=())
+    if not all(landed):
+        reason = why or "no longer merges after the trunk was moved in git"
+        return replace(entry, state="handed_back", reason=reason, landed=(), tree="")
+    unproven = "the trunk was moved in git after this was verified"
+    reason = entry.reason if entry.verify is None else unproven
+    return replace(entry, reason=reason, landed=landed, tree="")
 
 
 def _moved_entries(queue: landing.State, attributes: dict[str, str]) -> list[Entry]:
     """Landed queue entries that an operation put elsewhere though the ledger does not know it."""
     moved = relanded_ids(attributes)
-    changed = [e for entry in queue.entries.values() if (e := moved_entry(entry, moved)) != entry]
+    why = TAKEN_OFF if RESTORED in attributes else ""
+    entries = [(entry, moved_entry(entry, moved, why)) for entry in queue.entries.values()]
+    changed = [after for before, after in entries if after != before]
     queue.entries.update((entry.number, entry) for entry in changed)
     return changed

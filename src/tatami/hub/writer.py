@@ -8,12 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from tatami.values.errors import BusyError
+
 log = logging.getLogger("tatami.hub")
 Result = TypeVar("Result")
 IDLE_SECONDS = 1.0
 """Quiet time after which the idle work (checkpoint, pack consolidation) is done."""
-
-
 DIED = 70
 """Exit code of a hub that could not go on (EX_SOFTWARE)."""
 
@@ -29,18 +29,28 @@ class Writer(threading.Thread):
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = (
             queue.SimpleQueue()
         )
+        self._finishing = False
+        self._lock = threading.Lock()
         self._idle = idle
         self._broken = broken
 
     def submit(self, call: Callable[[], Result]) -> "Future[Result]":
-        """Queues a call; its result or exception arrives in the future, set on this thread."""
+        """Queues a call; its result or exception arrives in the future, set on this thread.
+
+        Raises `BusyError` (`stopping`) once the thread is to end: nobody would carry it out.
+        """
         future: Future[Result] = Future()
-        self._calls.put((call, future))
+        with self._lock:
+            if self._finishing:
+                raise stopping()
+            self._calls.put((call, future))
         return future
 
     def finish(self) -> None:
         """Runs what is queued, then the idle work, and ends the thread."""
-        self._calls.put(None)
+        with self._lock:
+            self._finishing = True
+            self._calls.put(None)
         self.join()
 
     def run(self) -> None:
@@ -70,6 +80,11 @@ class Writer(threading.Thread):
             self._idle()
         except Exception:
             log.exception("the writer's idle work failed")
+
+
+def stopping() -> BusyError:
+    """What is answered to whom a hub that ends can do no good: the next one will."""
+    return BusyError("the hub is stopping", code="stopping", fix="try again")
 
 
 def die(error: BaseException) -> None:

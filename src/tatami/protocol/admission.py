@@ -24,7 +24,7 @@ def admit(request: messages.Mutation) -> None:
         case messages.Agents():
             for name in request.names:
                 agent_name(name)
-        case messages.Reset() | messages.Retire():
+        case messages.Reset() | messages.Sync() | messages.Undo() | messages.Retire():
             agent_name(request.agent)
         case _:
             pass

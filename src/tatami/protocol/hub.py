@@ -111,7 +111,8 @@ class State:
     """The hub's memory of conversations; owned by the one who steps it, changed in place.
 
     clients: by incarnation, the one heard of last at the end. horizon: clients that began before
-    this one and are not known were forgotten; incarnations begin with their time.
+    this one and are not known were forgotten; incarnations begin with their time. clients_kept and
+    answers_kept: how many clients, and answers of each, are remembered.
     """
 
     clients: dict[str, Client] = field(default_factory=dict)
@@ -120,6 +121,8 @@ class State:
     events: deque[tuple[int, Json]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     next_event: int = 1
     listeners: dict[int, int] = field(default_factory=dict)
+    clients_kept: int = CLIENTS_KEPT
+    answers_kept: int = ANSWERS_KEPT_PER_CLIENT
 
 
 def step(state: State, happening: Input, now: float) -> tuple[State, list[Effect]]:
@@ -144,14 +147,18 @@ def step(state: State, happening: Input, now: float) -> tuple[State, list[Effect
 
 def remember(state: State, command: CommandId, answer: Answer) -> None:
     """Keeps an answer for whoever resends the command; also used to fill the table at start."""
-    client = state.clients.pop(command.incarnation, None) or Client()
+    client = state.clients.pop(command.incarnation, None)
+    if client is None:
+        # One that was forgotten while this was under way: what it asked before stays forgotten.
+        is_back = command.incarnation <= state.horizon
+        client = Client(forgotten=command.sequence - 1 if is_back else 0)
     state.clients[command.incarnation] = client
-    if len(state.clients) > CLIENTS_KEPT:
+    if len(state.clients) > state.clients_kept:
         forgotten = next(iter(state.clients))
         del state.clients[forgotten]
         state.horizon = max(state.horizon, forgotten)
     client.answers[command.sequence] = answer
-    while len(client.answers) > ANSWERS_KEPT_PER_CLIENT:
+    while len(client.answers) > state.answers_kept:
         sequence = min(client.answers)
         del client.answers[sequence]
         client.forgotten = max(client.forgotten, sequence)

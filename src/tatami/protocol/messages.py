@@ -47,13 +47,15 @@ class Commit(Request, tag="commit", frozen=True):
 class Agents(Request, tag="agents", frozen=True):
     """Makes lines of changes for new agents at `base` (None: the trunk).
 
-    Known ones are returned as they are when `existing` allows it.
+    Known ones are returned as they are when `existing` allows it. branches: git branches of theirs
+    that are at `base` become their lines.
     """
 
     id: str
     names: list[str]
     base: str | None = None
     existing: bool = False
+    branches: bool = False
 
 
 class Reset(Request, tag="reset", frozen=True):
@@ -62,6 +64,37 @@ class Reset(Request, tag="reset", frozen=True):
     id: str
     agent: str
     rev: str
+
+
+class Sync(Request, tag="sync", frozen=True):
+    """Puts an agent's line on the trunk; `expected` refuses if its head is another commit."""
+
+    id: str
+    agent: str
+    expected: str | None = None
+
+
+class Undo(Request, tag="undo", frozen=True):
+    """Takes back the agent's last step, or all of them after operation `to`.
+
+    expected refuses if its head is another commit, `step` (as a dry run named it) if another step
+    would be taken back. dry_run: only say what would be done.
+    """
+
+    id: str
+    agent: str
+    to: str | None = None
+    expected: str | None = None
+    step: str | None = None
+    dry_run: bool = False
+
+
+class Restore(Request, tag="restore", frozen=True):
+    """Puts every line and the trunk back to where they were at operation `op`."""
+
+    id: str
+    op: str
+    dry_run: bool = False
 
 
 class Retire(Request, tag="retire", frozen=True):
@@ -115,11 +148,17 @@ class Log(Request, tag="log", frozen=True):
     limit: int | None = None
 
 
+class Hidden(Request, tag="hidden", frozen=True):
+    """Asks for commits that no bookmark reaches any more, newest first, but for some newest."""
+
+    skip: int = 0
+
+
 class OpLog(Request, tag="op-log", frozen=True):
-    """Asks for operations, newest first, from `start` (None: the head)."""
+    """Asks for operations, newest first, from `starts` (none: the head)."""
 
     limit: int | None = None
-    start: str | None = None
+    starts: list[str] = []
 
 
 class Read(Request, tag="read", frozen=True):
@@ -163,6 +202,9 @@ AnyRequest = (
     | Commit
     | Agents
     | Reset
+    | Sync
+    | Undo
+    | Restore
     | Retire
     | Land
     | QueueAction
@@ -170,6 +212,7 @@ AnyRequest = (
     | Conflict
     | Status
     | Log
+    | Hidden
     | OpLog
     | Read
     | Visible
@@ -178,5 +221,5 @@ AnyRequest = (
     | Subscribe
     | Stop
 )
-Mutation = Commit | Agents | Reset | Retire | Land | QueueAction
+Mutation = Commit | Agents | Reset | Sync | Undo | Restore | Retire | Land | QueueAction
 REQUEST = msgspec.json.Decoder(AnyRequest)

@@ -19,16 +19,26 @@ def clean_environment() -> dict[str, str]:
 
 
 def run(
-    directory: str, *arguments: str, stdin: bytes | None = None, check: bool = True
+    directory: str,
+    *arguments: str,
+    stdin: bytes | None = None,
+    check: bool = True,
+    index: str | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Runs git in `directory`; raises `TatamiError` (code git) with git's words when it fails."""
+    """Runs git in `directory`; raises `TatamiError` (code git) with git's words when it fails.
+
+    index: a file to use in place of the worktree's own index.
+    """
+    environment = clean_environment()
+    if index:
+        environment["GIT_INDEX_FILE"] = index
     try:
         done = subprocess.run(
             ["git", "-C", directory, *arguments],
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
-            env=clean_environment(),
+            env=environment,
             check=False,
         )
     except FileNotFoundError:

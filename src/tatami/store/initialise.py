@@ -1,21 +1,48 @@
-"""Makes a git repository a Tatami one: idempotent, and never touching the user's checkout."""
+"""Makes a git repository a Tatami one: idempotent, and never touching the user's checkout.
+
+Where the operation log was deleted, as `git clean -ffdx` deletes one that was adopted in the
+checkout, it begins a new one. What the old one said besides git (undo, who asked for what) is gone;
+the ledger keeps its part. The new log lies in the state folder, which git does not clean.
+"""
 
 import fcntl
-import json
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tatami import _core
-from tatami.store import git, trunk
-from tatami.store.locate import MARKER, STATE_FORMAT, Marker, Place, marker
-from tatami.store.repository import core_errors, who
-from tatami.values.errors import TatamiError, UsageError
+from tatami.store import git, pushing, trunk
+from tatami.store.locate import (
+    MARKER,
+    STATE_FORMAT,
+    Marker,
+    Place,
+    marker,
+    recorded,
+    write_marker,
+)
+from tatami.store.repository import Plan, Repository, core_errors, who
+from tatami.values.errors import BusyError, TatamiError, UsageError
+from tatami.values.ids import AGENT_REF_PREFIX, agent_bookmark, agent_name
+from tatami.values.specs import OpSpec
+
+NOWHERE = "gone"
+"""Where the marker says the log is until the new one is whole: a crash leaves that to be redone."""
+HUB_ENDS_SECONDS_MAX = 10.0
+"""A hub whose log is gone ends by itself within a second."""
 
 
 def initialise(place: Place, trunk_name: str | None) -> tuple[Marker, bool]:
-    """Returns what is recorded and whether it is new; raises `TatamiError` with the cure."""
+    """Returns what is recorded and whether it is new; raises `TatamiError` with the cure.
+
+    Where only the operation log is gone, a new one begins with what git has.
+    """
     try:
         known = marker(place)
-    except UsageError as error:
+    except TatamiError as error:
+        if error.code == "log_gone":
+            return _rebuild(place), True
         if error.code != "not_initialised":
             raise
     else:
@@ -60,9 +87,9 @@ def _make(place: Place, name: str, head: str) -> tuple[Marker, bool]:
                     _core.Repo.adopt(adopted, place.common, name, head, who()).close()
                     record["jj"] = os.path.relpath(adopted, place.state)
                 else:
-                    _set_aside(os.path.join(place.state, "jj"))
-                    _core.Repo.init(place.state, place.common, name, head, who()).close()
-            _write_durably(os.path.join(place.state, MARKER), json.dumps(record) + "\n")
+                    fresh_log(place, name, head).close()
+            pushing.install(place.common, name)
+            write_marker(place, record)
             return marker(place), True
         finally:
             os.close(lock)
@@ -86,29 +113,6 @@ def _existing_jj(place: Place) -> str | None:
     return jj_repo if git_dir == os.path.realpath(place.common) else None
 
 
-def _set_aside(path: str) -> None:
-    """Moves what an interrupted `init` left out of the way."""
-    number = 1
-    while os.path.exists(f"{path}.unfinished.{number}"):
-        number += 1
-    if os.path.exists(path):
-        os.rename(path, f"{path}.unfinished.{number}")
-
-
-def _write_durably(path: str, content: str) -> None:
-    temporary = path + ".new"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, path)
-    directory = os.open(os.path.dirname(path), os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
 def _guess_trunk(place: Place) -> str:
     """The main worktree's branch; detached, the usual names are tried."""
     main = git.run(place.common, "symbolic-ref", "--quiet", "--short", "HEAD", check=False)
@@ -123,3 +127,84 @@ def _guess_trunk(place: Place) -> str:
         code="no_trunk",
         fix="tatami init --trunk BRANCH",
     )
+
+
+def _rebuild(place: Place) -> Marker:
+    """Makes a log of the trunk and of every agent's branch; raises `TatamiError`."""
+    name = recorded(place).trunk
+    head = trunk.head(place.common, name)
+    if head is None:
+        raise UsageError(
+            f"the trunk's branch {name!r} is gone", code="no_trunk", fix=f"git branch {name} COMMIT"
+        )
+    record: dict[str, object] = {"format": STATE_FORMAT, "trunk": name}
+    with _without_hub(place):
+        write_marker(place, record | {"jj": NOWHERE})
+        with core_errors():
+            repository = Repository(fresh_log(place, name, head), place.common, name)
+        _take_over(repository, _branches(place))
+        repository.close()
+        write_marker(place, record)
+    return marker(place)
+
+
+def fresh_log(place: Place, trunk_name: str, head: str) -> _core.Repo:
+    """Makes a jj repository in the state folder; what an interrupted one left is set aside.
+
+    Raises `CoreError`.
+    """
+    _set_aside(os.path.join(place.state, "jj"))
+    return _core.Repo.init(place.state, place.common, trunk_name, head, who())
+
+
+def _set_aside(path: str) -> None:
+    """Moves what an interrupted `init` left out of the way."""
+    number = 1
+    while os.path.exists(f"{path}.unfinished.{number}"):
+        number += 1
+    if os.path.exists(path):
+        os.rename(path, f"{path}.unfinished.{number}")
+
+
+def _take_over(repository: Repository, heads: dict[str, str]) -> None:
+    """Makes lines of the agents' branches, and git keep what they reach."""
+    bookmarks: dict[str, str | None] = {agent_bookmark(name): id for name, id in heads.items()}
+    words = "begin anew from git: the operation log was deleted"
+    operation = OpSpec(words, {}, bookmarks, (), sorted(set(heads.values())))
+    repository.publish(lambda: Plan((), lambda _: operation) if heads else None)
+
+
+def _branches(place: Place) -> dict[str, str]:
+    """The commits that branches with the name of an agent are at."""
+    refs = git.text(
+        place.common, "for-each-ref", "--format=%(objectname) %(refname)", AGENT_REF_PREFIX
+    )
+    found = {}
+    for line in refs.splitlines():
+        commit, ref = line.split(" ", 1)
+        try:
+            found[agent_name(ref.removeprefix(AGENT_REF_PREFIX))] = commit
+        except UsageError:
+            continue
+    return found
+
+
+@contextmanager
+def _without_hub(place: Place) -> Iterator[None]:
+    """Holds the hub's lock while the block runs."""
+    lock = os.open(os.path.join(place.state, "hub", "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    give_up = time.monotonic() + HUB_ENDS_SECONDS_MAX
+    try:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise BusyError(
+                        "a hub still serves this repository", code="hub_running", fix="tatami stop"
+                    ) from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(lock)

@@ -8,6 +8,7 @@ import os
 from typing import NamedTuple
 
 from tatami.values.errors import TatamiError, UsageError
+from tatami.values.ids import NOT_MOUNTED
 
 MARKER = "tatami.json"
 STATE_FORMAT = 1
@@ -65,7 +66,23 @@ def find(path: str = ".") -> Place:
 
 
 def marker(place: Place) -> Marker:
-    """Reads what `init` recorded; raises `UsageError` where there is nothing or a newer format."""
+    """Reads what `init` recorded; raises `UsageError` where there is nothing or a newer format.
+
+    Raises `TatamiError` (`log_gone`) where the operation log it names is not there any more.
+    """
+    known = recorded(place)
+    if not os.path.isdir(known.jj_repo):
+        raise TatamiError(
+            f"the operation log is gone: there is no {os.path.normpath(known.jj_repo)} any more "
+            "(git clean -x deletes one in a checkout); commits are in git and stay there",
+            code="log_gone",
+            fix="tatami init",
+        )
+    return known
+
+
+def recorded(place: Place) -> Marker:
+    """As `marker`, whether the operation log is there or not."""
     try:
         with open(os.path.join(place.state, MARKER), encoding="utf-8") as file:
             record = json.load(file)
@@ -93,6 +110,22 @@ def marker(place: Place) -> Marker:
     return Marker(trunk, jj_repo)
 
 
+def write_marker(place: Place, record: dict[str, object]) -> None:
+    """Records, durably and in one step, what `marker` is to read."""
+    path = os.path.join(place.state, MARKER)
+    temporary = path + ".new"
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)
+    directory = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def _place(worktree: str, git_dir: str) -> Place:
     common = git_dir
     try:
@@ -111,6 +144,12 @@ def _pointer(dot_git: str) -> str:
         raise UsageError(f"{dot_git} does not point to a git directory", code="not_a_repository")
     target = os.path.join(os.path.dirname(dot_git), text[len("gitdir: ") :].rstrip("\n"))
     if not os.path.isdir(target):
+        folder, name = os.path.split(target)
+        agent = os.path.basename(folder)
+        if name == NOT_MOUNTED.format(agent):
+            # <common>/tatami/overlay/AGENT: where to mount what belongs here is recorded.
+            common = os.path.join(folder, *[os.pardir] * 3)
+            return os.path.realpath(os.path.join(common, "worktrees", agent))
         raise UsageError(
             f"{dot_git} points to {target}, which does not exist",
             code="not_a_repository",

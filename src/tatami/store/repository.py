@@ -5,7 +5,7 @@ import os
 import pwd
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ Operation = _core.Operation
 PathConflict = _core.PathConflict
 Prepared = _core.Prepared
 TreeMerge = _core.TreeMerge
+ViewOf = _core.ViewOf
 merge_text = _core.merge_text
 
 COMMIT_ID = re.compile("[0-9a-f]{40}")
@@ -35,6 +36,12 @@ LANDED = "tatami:landed"
 """Operation attribute: JSON rows [queue entry, commit as queued, commit as landed]."""
 RELANDED = "tatami:relanded"
 """Operation attribute: JSON object, a landing's id -> the one it has now ("" = off the trunk)."""
+IMPORTED = "tatami:imported"
+"""Operation attribute: JSON rows [agent, before, after] of lines that follow what git did."""
+UNDID = "tatami:undid"
+"""Operation attribute: JSON object, what the undo of the operation's only command took back."""
+RESTORED = "tatami:restored"
+"""Operation attribute: JSON object, the operation (`to`) that everything was put back to."""
 
 _USAGE = ("not_found", "ambiguous", "bad_path", "bad_input", "unsupported")
 _FIXES = {
@@ -215,10 +222,10 @@ class Repository:
         with core_errors():
             return self.core.log(heads, exclude, limit)
 
-    def operations(self, limit: int | None, start: str | None = None) -> list[Operation]:
-        """The operation log from `start` (None: the head) backwards."""
+    def operations(self, limit: int | None, starts: Sequence[str] = ()) -> list[Operation]:
+        """The operation log from `starts` (none: the head) backwards."""
         with core_errors():
-            return self.core.operations(limit, start)
+            return self.core.operations(limit, starts)
 
     def read(self, rev: str, paths: Sequence[str]) -> list[tuple[int, bytes] | None]:
         """Mode and content of files of a revision, None where absent."""
@@ -308,23 +315,21 @@ class Repository:
         return text if COMMIT_ID.fullmatch(text) else self.git_head(ref)
 
     def moved_by_us(self, agent: str) -> bool:
-        """Whether the last that moved an agent's branch was Tatami; True without a reflog."""
+        """Whether the last that moved an agent's branch was Tatami.
+
+        True also where the reflog does not tell how the branch came to be where it is: there is
+        none, or a power cut took its end, which git does not sync.
+        """
         try:
             with open(os.path.join(self.git_dir, "logs", agent_ref(agent)), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - REFLOG_LINE_BYTES_MAX))
-                last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+                last = file.read().rstrip(b"\0").rstrip(b"\n").rpartition(b"\n")[2]
         except OSError:
             return True
+        moved_to = last.rpartition(b"\0")[2].split(b" ")[1:2]
+        if moved_to != [(self.branch(agent) or "").encode()]:
+            return True
         return b" Tatami <tatami@localhost> " in last
-
-    def moved_by_git(self, agents: Iterable[str]) -> dict[str, str]:
-        """Agents whose git branch is neither at their head nor where we last saw it, with it."""
-        found = {}
-        for agent in agents:
-            ref = self.branch(agent)
-            if ref and ref not in {self.branches.get(agent), self.head(agent)}:
-                found[agent] = ref
-        return found
 
     def maintain(self) -> int:
         """Consolidates small packs; how many went away."""
@@ -399,3 +404,9 @@ def relanded_ids(attributes: dict[str, str]) -> dict[str, str]:
     """Reads an operation's `RELANDED` attribute."""
     found: dict[str, str] = json.loads(attributes.get(RELANDED, "{}"))
     return found
+
+
+def imported_rows(attributes: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Reads an operation's `IMPORTED` attribute."""
+    rows = json.loads(attributes.get(IMPORTED, "[]"))
+    return [(row[0], row[1], row[2]) for row in rows]

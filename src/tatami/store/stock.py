@@ -38,19 +38,22 @@ class GitVerdict:
 
 
 class OwnPacks:
-    """The object ids in packs that the hub wrote, which their `.keep` files tell."""
+    """The object ids in packs that the hub wrote, which their `.keep` files tell.
 
-    def __init__(self, common: str) -> None:
+    ours: False for the packs of all others.
+    """
+
+    def __init__(self, common: str, ours: bool = True) -> None:
         self._indexes: dict[str, bytes] = {}
         directory = os.path.join(common, "objects", "pack")
         for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
             base, suffix = os.path.splitext(name)
-            if suffix != ".keep":
+            if suffix != ".idx":
                 continue
             # A pack that is consolidated meanwhile is found under its new name, or not needed.
             try:
-                if _read(os.path.join(directory, name)).startswith(OUR_KEEP):
-                    self._indexes[base] = _read(os.path.join(directory, base + ".idx"))
+                if _is_ours(os.path.join(directory, base + ".keep")) == ours:
+                    self._indexes[base] = _read(os.path.join(directory, name))
             except FileNotFoundError:
                 continue
 
@@ -156,6 +159,13 @@ def _lines(output: bytes) -> Iterator[str]:
 def _place(line: str) -> str:
     found = ID.search(line) or PACK.search(line)
     return found[0] if found else "git fsck"
+
+
+def _is_ours(keep: str) -> bool:
+    try:
+        return _read(keep).startswith(OUR_KEEP)
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: str) -> bytes:

@@ -53,3 +53,8 @@ class CommandId(NamedTuple):
         if not _COMMAND.fullmatch(text):
             raise UsageError(f"{text[:80]!r} is not a command id", code="bad_command_id")
         return cls(text[:24], int(text[25:]))
+
+
+NOT_MOUNTED = "not mounted; use: tatami run {} -- COMMAND"
+"""Names the directory that the `.git` file of a workspace points to while it is not mounted. There
+is none such: git stops there and prints the name, instead of taking the repository around it."""

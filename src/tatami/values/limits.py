@@ -32,3 +32,5 @@ SUBSCRIBER_QUEUE_MAX = 10_000
 """Events waiting for one slow subscriber before it is cut off."""
 HUB_IDLE_SECONDS = 600.0
 """A hub nobody talks to stops after this long."""
+OVERLAY_FILES_MIN = 2_000
+"""Writing fewer files takes less time than a mount is worth to know about."""

@@ -9,6 +9,7 @@ from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageErr
 _FIXES = {
     "bad_path": "rename the file, or add it to .gitignore",
     "file_too_large": "keep it with git-lfs, or add it to .gitignore",
+    "too_many_paths": "add what does not belong to .gitignore, or commit in parts with --paths",
     "conflicted": "resolve the conflict, then git add the file",
     "no_space": "free disk space, then try again",
     "permission": "make the workspace readable and writable for this user",
@@ -18,6 +19,7 @@ _CLASSES: dict[str, type[TatamiError]] = {
     "bad_path": UsageError,
     "bad_input": UsageError,
     "file_too_large": UsageError,
+    "too_many_paths": UsageError,
     "unsupported": UsageError,
     "conflicted": ConflictError,
     "busy": BusyError,

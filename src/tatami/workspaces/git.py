@@ -5,7 +5,7 @@ Imported only when git is needed: the plain commit of a workspace does without.
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tatami.values.errors import TatamiError
 
@@ -52,6 +52,16 @@ def words(done: subprocess.CompletedProcess[bytes]) -> str:
 def text(directory: str, *arguments: str) -> str:
     """Returns git's output without the last newline; raises as `run` does."""
     return run(directory, *arguments).stdout.decode("utf-8", "replace").rstrip("\n")
+
+
+def sizes(directory: str, ids: Sequence[str], extra: Mapping[str, str] | None = None) -> list[int]:
+    """The sizes of objects in bytes, in order; 0 for one that is missing."""
+    if not ids:
+        return []
+    stdin = "".join(f"{id}\n" for id in ids).encode()
+    format = "--batch-check=%(objectsize)"
+    lines = run(directory, "cat-file", format, stdin=stdin, extra=extra).stdout.splitlines()
+    return [int(line) if line.isdigit() else 0 for line in lines]
 
 
 def blobs(

@@ -7,6 +7,7 @@ Only the standard library and the core: the hot verbs import this file.
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Sequence
 from shlex import quote
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from tatami import _core
 from tatami.values.errors import BusyError
 from tatami.workspaces.core import core_errors
+from tatami.workspaces.kinds import layers
 from tatami.workspaces.worktree import Workspace
 
 OWNER = "tatami "
@@ -59,12 +61,15 @@ class IndexLock:
         self._held = False
 
     def _create(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        file = os.open(self._path, flags, 0o666)
+        # Its owner is in it from the first moment: one without could never be taken over.
+        owned = f"{self._path}.{os.getpid()}"
+        file = os.open(owned, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             os.write(file, f"{OWNER}{os.getpid()}\n".encode())
+            os.link(owned, self._path)
         finally:
             os.close(file)
+            os.unlink(owned)
 
     def _take_over(self) -> None:
         # Two that find the same dead owner must not both remove its lock: the second would remove
@@ -84,6 +89,10 @@ class IndexLock:
     def _owner_is_dead(self) -> bool:
         with open(self._path, "rb") as file:
             text = file.read(32)
+            written = os.fstat(file.fileno()).st_mtime
+        # A power cut leaves the name and takes the text; a process of that number is another one.
+        if (not text or text.startswith(OWNER.encode())) and written < _booted():
+            return True
         if not text.startswith(OWNER.encode()) or not text.endswith(b"\n"):
             return False
         try:
@@ -102,16 +111,47 @@ class IndexLock:
         )
 
 
-def update(lock: IndexLock, space: Workspace, entries: Sequence[IndexEntry]) -> None:
+def update(
+    lock: IndexLock,
+    space: Workspace,
+    entries: Sequence[IndexEntry],
+    *,
+    seen: _core.Scan | None = None,
+    settle: bool = False,
+) -> str:
     """Sets entries of the index, which gives up the lock.
 
     An entry vouches for its file only where the file has that content still: what was written
-    meanwhile stays an edit for git.
+    meanwhile stays an edit for git. Returns the index's last bytes (hex), "" where they are not
+    known. seen: the scan that found the entries. settle: an index that was split for speed becomes
+    whole again.
     """
-    if entries:
-        with core_errors():
+    if not entries and not settle:
+        return ""
+    written = ""
+    with core_errors():
+        if space.kind == "overlay":
+            lower_index = layers.of(space.git_dir).lower_index
+            written = _core.update_overlay_index(
+                space.common, space.path, lower_index, entries, settle, seen
+            )
+        elif entries:
             _core.update_index(space.common, space.path, entries)
-        lock.consumed()
+    lock.consumed()
+    return written
+
+
+def _booted() -> float:
+    """When this machine was started, or the beginning of time where it does not tell."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if clock is None else time.time() - time.clock_gettime(clock)
+
+
+def checksum(space: Workspace) -> str:
+    """The last bytes (hex) of a workspace's index, which are another with each content."""
+    with open(os.path.join(space.git_dir, "index"), "rb") as file:
+        file.seek(-20, os.SEEK_END)
+        return file.read().hex()
 
 
 def stat_of(path: str) -> Stat | None:

@@ -23,30 +23,39 @@ class Base(NamedTuple):
     """The commit that index and files agree with, apart from the agent's own edits.
 
     sent: digest of a snapshot that was on its way when this was written ("-": none); if it became
-    the head, the files are ahead of the index. reflog: bytes of HEAD's reflog then.
+    the head, the files are ahead of the index. reflog: bytes of HEAD's reflog then. agreed: the
+    last bytes (hex) of an index that was the commit's tree ("": not known).
     """
 
     commit: str
     sent: str
     reflog: int
+    agreed: str = ""
 
 
-def record(space: Workspace, commit: str, sent: Iterable[IndexEntry] | None = None) -> None:
+def record(
+    space: Workspace, commit: str, sent: Iterable[IndexEntry] | None = None, index: str = ""
+) -> None:
     """Writes down the base; by rename, so that it is the old one or the new one."""
     digest = "-" if sent is None else _digest(sent)
+    put_back(space, Base(commit, digest, _reflog_bytes(space), index))
+
+
+def put_back(space: Workspace, known: Base) -> None:
+    """Writes a base down as it was recorded before."""
     path = os.path.join(space.git_dir, RECORD)
     with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(f"{commit} {digest} {_reflog_bytes(space)}\n")
+        file.write(" ".join(map(str, known)).rstrip() + "\n")
     os.rename(path + ".new", path)
 
 
 def base(space: Workspace) -> Base | None:
-    """What was recorded last: commit, sent, reflog; None for a record that cannot be read."""
+    """What was recorded last; None for a record that cannot be read."""
     try:
         with open(os.path.join(space.git_dir, RECORD), encoding="ascii") as file:
-            commit, sent, reflog = file.read().split()
-        return Base(commit, sent, int(reflog))
-    except (FileNotFoundError, ValueError):
+            commit, sent, reflog, *index = file.read().split()
+        return Base(commit, sent, int(reflog), *index)
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
@@ -63,6 +72,12 @@ def behind(space: Workspace, head: str) -> Base | None:
     return known
 
 
+def moved_by_git(space: Workspace) -> bool:
+    """Whether git has moved HEAD here since the base was recorded."""
+    known = base(space)
+    return known is None or known.reflog != _reflog_bytes(space)
+
+
 def follow(space: Workspace, known: Base, head: str, same: Sequence[IndexEntry] = ()) -> None:
     """Makes index and files go from a base to `head`, as git's two-way merge does.
 
@@ -76,16 +91,18 @@ def follow(space: Workspace, known: Base, head: str, same: Sequence[IndexEntry] 
         staging.set_entries(space, same, extra)
         git.run(space.path, "update-index", "-q", "--refresh", extra=extra, check=False)
         # What was a snapshot is in the files already, with whatever was edited since.
-        ours = known.sent != "-" and known.sent == _digest(_between(space, known.commit, head))
+        ours = known.sent != "-" and known.sent == _digest(between(space, known.commit, head))
         how = "-i" if ours else "-u"
-        done = git.run(
-            space.path, "read-tree", "-m", how, known.commit, head, extra=extra, check=False
-        )
-        if done.returncode:
-            said = git.words(done).splitlines()[0].removeprefix("error: ")
+        said = "" if ours else _ignored_in_the_way(space, known.commit, head, extra)
+        if not said:
+            done = git.run(
+                space.path, "read-tree", "-m", how, known.commit, head, extra=extra, check=False
+            )
+            said = git.words(done).splitlines()[0] if done.returncode else ""
+        if said:
             raise ConflictError(
                 f"{space.name}'s line moved from {known.commit[:12]} to {head[:12]}, and its "
-                f"workspace cannot follow: {said}",
+                f"workspace cannot follow: {said.removeprefix('error: ')}",
                 code="line_moved",
                 fix=f"cd {quote(space.path)}, move that file aside, then try again",
             )
@@ -93,7 +110,54 @@ def follow(space: Workspace, known: Base, head: str, same: Sequence[IndexEntry] 
     record(space, head)
 
 
-def _between(space: Workspace, old: str, new: str) -> list[IndexEntry]:
+def leave_files(space: Workspace, head: str) -> None:
+    """Makes the index agree with a commit and leaves the files alone, as `git reset` does.
+
+    The caller holds the index's lock.
+    """
+    from tatami.workspaces import git, staging  # noqa: PLC0415 - the hot path does without git
+
+    with staging.staging_index(space, ()) as index:
+        extra = {"GIT_INDEX_FILE": index}
+        git.run(space.path, "read-tree", "--reset", head, extra=extra)
+        git.run(space.path, "update-index", "-q", "--refresh", extra=extra, check=False)
+        os.replace(index, os.path.join(space.git_dir, "index"))
+    record(space, head)
+
+
+def _ignored_in_the_way(space: Workspace, old: str, new: str, extra: dict[str, str]) -> str:
+    """What git would say of an ignored file that the new commit has; "" for none.
+
+    git refuses to overwrite new files, but since 2.34 it overwrites those that are ignored.
+    """
+    from tatami.workspaces import git  # noqa: PLC0415 - the hot path does without git
+
+    words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A")
+    added = git.run(space.path, *words, old, new).stdout.split(b"\0")
+    places = {_obstacle(os.fsencode(space.path), path) for path in added if path}
+    there = sorted(place for place in places if place)
+    if not there:
+        return ""
+    words = ("--literal-pathspecs", "ls-files", "--others", "--ignored", "--exclude-standard", "-z")
+    paths = map(os.fsdecode, there)
+    listed = git.run(space.path, *words, "--", *paths, extra=extra).stdout
+    first = os.fsdecode(listed.split(b"\0")[0])
+    return f"{first} is ignored here, and the new commit has a file there" if first else ""
+
+
+def _obstacle(root: bytes, path: bytes) -> bytes:
+    """What is at a path's place, or in its way to there, relative to the root; b"" for nothing."""
+    parts = path.split(b"/")
+    for count in range(1, len(parts)):
+        above = b"/".join(parts[:count])
+        place = os.path.join(root, above)
+        if not os.path.isdir(place) or os.path.islink(place):
+            return above if os.path.lexists(place) else b""
+    return path if os.path.lexists(os.path.join(root, path)) else b""
+
+
+def between(space: Workspace, old: str, new: str) -> list[IndexEntry]:
+    """What a commit changes against another, as entries of an index."""
     from tatami.workspaces import git, staging  # noqa: PLC0415 - the hot path does without git
 
     output = git.run(

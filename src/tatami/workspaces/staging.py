@@ -4,6 +4,7 @@ Everything here works on git's index or on a temporary copy of it; the workspace
 only read. The plain commit of a workspace never comes here.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -17,8 +18,11 @@ from tatami.values.paths import SUBMODULE, repo_path
 from tatami.values.specs import Change
 from tatami.workspaces import git, hooks
 from tatami.workspaces.index import IndexEntry, stat_of
-from tatami.workspaces.snapshot import Snapshot
+from tatami.workspaces.snapshot import Snapshot, require_bounded
 from tatami.workspaces.worktree import Workspace
+
+_STAGE_OPTIONS = ("--add", "--remove", "--replace", "--ignore-skip-worktree-entries")
+"""Entries that git is told to leave alone stay: --remove alone would take them out."""
 
 
 def staged(
@@ -26,13 +30,18 @@ def staged(
 ) -> tuple[list[Change], list[IndexEntry]]:
     """What an index (None: the workspace's) changes against a commit, with contents and as entries.
 
-    extra: variables for git. Raises `ConflictError` (`unmerged`) while the index holds a conflict.
+    extra: variables for git. Raises `ConflictError` (`unmerged`) while the index holds a conflict,
+    `UsageError` for more than one commit takes, before any content is read.
     """
     extra = {**(extra or {}), **({"GIT_INDEX_FILE": index} if index else {})}
-    options = ("--cached", "--raw", "-z", "--no-renames", "--no-abbrev")
+    # What is only intended to be added is no part of what is staged.
+    options = ("--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--ita-invisible-in-index")
     output = git.run(space.path, "diff-index", *options, head, "--", extra=extra).stdout
     entries = raw_entries(output)
-    wanted = [entry.id for entry in entries if entry.mode not in {0, SUBMODULE}]
+    blobs = [entry for entry in entries if entry.mode not in {0, SUBMODULE}]
+    wanted = [entry.id for entry in blobs]
+    sizes = zip(blobs, git.sizes(space.path, wanted, extra), strict=True)
+    require_bounded([(entry.path, size) for entry, size in sizes])
     contents = git.blobs(space.path, wanted, extra)
     changes: list[Change] = []
     for path, mode, id in entries:
@@ -59,8 +68,11 @@ def hooked(
     A hook may stage more or change the message. partial: other staged changes are not part of it.
     Raises `ConflictError` (`hook_failed`) when one refuses.
     """
-    paths = [path for path, _, _ in taken.changes] if not taken.staged else []
-    with staging_index(space, paths, head if partial else None) as index:
+    rows = taken.changes if not taken.staged else []
+    paths, gone = (
+        [path for path, mode, _ in rows if bool(mode) is there] for there in (True, False)
+    )
+    with staging_index(space, paths, head if partial else None, gone=gone) as index:
         before = set(staged(space, head, index)[1])
         if "pre-commit" in installed:
             hooks.run(space, "pre-commit", (), index)
@@ -71,14 +83,17 @@ def hooked(
     return Hooked(taken._replace(changes=changes, entries=entries), message)
 
 
-def filtered(space: Workspace, head: str, files: Sequence[_core.ScannedFile]) -> dict[str, bytes]:
+def filtered(
+    space: Workspace, head: str, files: Sequence[_core.ScannedFile], gone: Sequence[str] = ()
+) -> dict[str, bytes]:
     """Contents as `git add` would store them, where they differ from those in commit `head`.
 
-    git applies filters, line endings and encodings. Raises `BusyError` where a file was written
+    git applies filters, line endings and encodings. gone: paths that the commit takes out, which
+    git shall not read attributes from. Raises `BusyError` where a file was written
     since the core looked at it.
     """
     paths = [repo_path(file.path) for file in files]
-    with _quarantine(space) as extra, staging_index(space, paths, head, extra) as index:
+    with _quarantine(space) as extra, staging_index(space, paths, head, extra, gone=gone) as index:
         changes, _ = staged(space, head, index, extra)
     for file in files:
         if stat_of(os.path.join(space.path, file.path)) != file.stat:
@@ -113,11 +128,13 @@ def staging_index(
     paths: Iterable[str],
     base: str | None = None,
     extra: Mapping[str, str] | None = None,
+    *,
+    gone: Sequence[str] = (),
 ) -> Iterator[str]:
     """Yields the name of a temporary index in which these paths are staged as they are on disk.
 
     It begins as a copy of the workspace's index, or with `base` as that commit's tree. extra:
-    variables for git.
+    variables for git. gone: paths to take out; what was a file may be the folder of another now.
     """
     directory = tempfile.mkdtemp(prefix="tatami-index-", dir=space.git_dir)
     try:
@@ -125,17 +142,30 @@ def staging_index(
         extra = {**(extra or {}), "GIT_INDEX_FILE": index}
         if base is None:
             shutil.copyfile(os.path.join(space.git_dir, "index"), index)
+            _take_time(space, index)
         else:
             git.run(space.path, "read-tree", base, extra=extra)
-        listed = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        if listed:
-            git.run(
-                space.path, "update-index", "--add", "--remove", "-z", "--stdin",
-                stdin=listed, extra=extra,
-            )  # fmt: skip
+        # Without --force-remove git refuses to look below what is a symlink now.
+        for listed, options in ((gone, ("--force-remove",)), (paths, _STAGE_OPTIONS)):
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in listed)
+            if stdin:
+                words = ("update-index", *options, "-z", "--stdin")
+                git.run(space.path, *words, stdin=stdin, extra=extra)
+                _take_time(space, index)
         yield index
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _take_time(space: Workspace, index: str) -> None:
+    """Gives a copy of the workspace's index its time.
+
+    git compares the contents of files that are as young as their index; in a younger one it would
+    take them for unmodified.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = os.stat(os.path.join(space.git_dir, "index"))
+        os.utime(index, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def diff(space: Workspace, base: str, options: Sequence[str] = ()) -> bytes:
@@ -145,47 +175,20 @@ def diff(space: Workspace, base: str, options: Sequence[str] = ()) -> bytes:
     """
     with staging_index(space, ()) as index, _quarantine(space) as quarantine:
         extra = {"GIT_INDEX_FILE": index, **quarantine}
-        git.run(space.path, "add", "--all", extra=extra)
+        git.run(space.path, "add", "--all", "--sparse", extra=extra)
         return git.run(space.path, "diff", "--cached", *options, base, "--", extra=extra).stdout
-
-
-def save(space: Workspace, message: str, with_files: bool = True) -> str | None:
-    """Keeps what the workspace holds as a commit on top of its HEAD, under a ref of its own.
-
-    Returns the ref; None where HEAD already holds everything and is on a branch. with_files:
-    False keeps only what is staged (the directory is gone). Raises `TatamiError` where git fails.
-    """
-    where = space.path if with_files else space.git_dir
-    extra = {} if with_files else {"GIT_DIR": space.git_dir, "GIT_WORK_TREE": space.git_dir}
-    head = _text(where, extra, "rev-parse", "--verify", "HEAD")
-    with staging_index(space._replace(path=where), ()) as index:
-        extra = {**extra, "GIT_INDEX_FILE": index}
-        if with_files:
-            git.run(where, "add", "--all", extra=extra)
-        tree = _text(where, extra, "write-tree")
-    on_branch = (
-        git.run(where, "symbolic-ref", "-q", "HEAD", extra=extra, check=False).returncode == 0
-    )
-    if on_branch and tree == _text(where, extra, "rev-parse", f"{head}^{{tree}}"):
-        return None
-    commit = _text(where, extra, "commit-tree", "-p", head, "-m", message, tree)
-    ref = f"refs/tatami/recovery/{space.name}/{commit[:12]}"
-    git.run(where, "update-ref", ref, commit, extra=extra)
-    # The files are deleted next, and git's loose objects are not durable by themselves.
-    os.sync()
-    return ref
 
 
 @contextmanager
 def _quarantine(space: Workspace) -> Iterator[dict[str, str]]:
     """Yields variables under which git's new objects go to a folder that is thrown away."""
-    objects = os.path.join(space.common, "objects")
+    # Quoted: git takes a colon for the beginning of the next one.
+    objects = os.path.join(space.common, "objects").replace("\\", "\\\\").replace('"', '\\"')
     with tempfile.TemporaryDirectory(prefix="tatami-objects-") as directory:
-        yield {"GIT_OBJECT_DIRECTORY": directory, "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
-
-
-def _text(where: str, extra: dict[str, str], *arguments: str) -> str:
-    return git.run(where, *arguments, extra=extra).stdout.decode().strip()
+        yield {
+            "GIT_OBJECT_DIRECTORY": directory,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{objects}"',
+        }
 
 
 def raw_entries(output: bytes) -> list[IndexEntry]:

@@ -1,7 +1,7 @@
 """Agents' workspaces as registered git worktrees: which there are, and in what state each is.
 
-A workspace is a worktree that is locked with our reason. Its registered name is the agent's, and
-its branch is `agent/<name>`; other worktrees are the user's business.
+A workspace is a worktree that is locked with our reason. Its registered name is the agent's, unless
+it was adopted: then the reason names the agent. Other worktrees are the user's business.
 Only the standard library: the hot verbs import this file.
 """
 
@@ -11,22 +11,18 @@ from typing import Literal, NamedTuple
 
 from tatami.values.errors import ConflictError, TatamiError, UsageError
 from tatami.values.ids import agent_ref
+from tatami.workspaces.head import at, begun, commit_of, first_line
+from tatami.workspaces.kinds import layers, sparse
 
 LOCK_REASON = "tatami workspace"
 """In the worktree's `locked` file: `git worktree prune` and `remove` leave it alone."""
+OF = " of "
+"""Behind our reason in an adopted worktree's `locked` file; the agent's name follows."""
 RECORD = "tatami-base"
 """Our file beside git's: written last when a workspace is made, and again at each commit."""
-ID_DIGITS = 40
 
-State = Literal["ready", "missing", "unfinished"]
-
-_IN_PROGRESS = {
-    "rebase-merge": ("a rebase", "git rebase --continue"),
-    "rebase-apply": ("a rebase", "git rebase --continue"),
-    "MERGE_HEAD": ("a merge", "git commit"),
-    "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --continue"),
-    "REVERT_HEAD": ("a revert", "git revert --continue"),
-}
+State = Literal["ready", "missing", "unfinished", "unmounted", "emptied"]
+"""An overlay can be *unmounted*; *emptied* is one whose files were deleted where it is mounted."""
 
 
 class Workspace(NamedTuple):
@@ -48,23 +44,41 @@ def registration(common: str, name: str) -> str:
     return os.path.join(common, "worktrees", name)
 
 
+def adopted(common: str, name: str) -> str:
+    """The file that says under which registered name an agent's adopted worktree is found."""
+    return os.path.join(common, "tatami", "adopted", name)
+
+
 def get(common: str, name: str) -> Workspace | None:
-    """The workspace registered under an agent's name, in whatever state; None for others."""
-    git_dir = registration(common, name)
-    if not _first_line(os.path.join(git_dir, "locked")).startswith(LOCK_REASON):
+    """The workspace of this agent, in whatever state; None for others."""
+    space = of_registration(registration(common, name))
+    if space is None or space.name != name:
+        elsewhere = first_line(adopted(common, name))
+        space = of_registration(registration(common, elsewhere)) if elsewhere else None
+    return space if space and space.name == name else None
+
+
+def of_registration(git_dir: str) -> Workspace | None:
+    """The workspace whose git directory this is, in whatever state; None for others' worktrees."""
+    reason = first_line(os.path.join(git_dir, "locked"))
+    if not reason.startswith(LOCK_REASON):
         return None
-    pointer = _first_line(os.path.join(git_dir, "gitdir"))
-    return Workspace(name, os.path.dirname(pointer), git_dir)
+    rest = reason.removeprefix(LOCK_REASON)
+    name = rest.removeprefix(OF) if rest.startswith(OF) else os.path.basename(git_dir)
+    pointer = first_line(os.path.join(git_dir, "gitdir"))
+    kind = "overlay" if layers.is_overlay(git_dir) else sparse.kind(git_dir)
+    return Workspace(name, os.path.dirname(pointer), git_dir, kind)
 
 
 def registered(common: str) -> list[Workspace]:
     """Every workspace, by name."""
+    folder = os.path.join(common, "worktrees")
     try:
-        names = sorted(os.listdir(os.path.join(common, "worktrees")))
+        names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = (get(common, name) for name in names)
-    return [space for space in found if space]
+    found = (of_registration(os.path.join(folder, name)) for name in names)
+    return sorted(space for space in found if space)
 
 
 def containing(directory: str, git_dir: str, common: str) -> Workspace | None:
@@ -75,7 +89,7 @@ def containing(directory: str, git_dir: str, common: str) -> Workspace | None:
     """
     space = None
     if os.path.dirname(git_dir) == os.path.join(common, "worktrees"):
-        space = get(common, os.path.basename(git_dir))
+        space = of_registration(git_dir)
     if space and os.path.realpath(space.path) != directory:
         raise UsageError(
             f"workspace {space.name} was moved from {space.path} to {directory}",
@@ -90,14 +104,32 @@ def state(space: Workspace) -> State:
     made = (os.path.exists(os.path.join(space.git_dir, name)) for name in ("index", RECORD))
     if not space.path or not all(made):
         return "unfinished"
-    pointer = _first_line(os.path.join(space.path, ".git")).removeprefix("gitdir: ")
+    pointer = first_line(os.path.join(space.path, ".git")).removeprefix("gitdir: ")
     here = os.path.realpath(os.path.join(space.path, pointer)) == os.path.realpath(space.git_dir)
-    return "ready" if pointer and here else "missing"
+    if pointer and here:
+        return "ready"
+    return layers.unseen(space.git_dir, space.path) if space.kind == "overlay" else "missing"
 
 
 def require_ready(space: Workspace) -> None:
-    """Raises `UsageError` that says how to mend a workspace that is gone or half made."""
+    """Raises `UsageError` that says how to mend a workspace that is gone or half made.
+
+    An overlay that is not mounted is mounted; `TatamiError` (`not_mounted`) where that is not
+    permitted.
+    """
     found = state(space)
+    if found == "unmounted" or (found == "ready" and layers.is_hollow(space.git_dir)):
+        from tatami.workspaces.kinds import mounting  # noqa: PLC0415 - mostly it is mounted
+
+        mounting.mount(space)
+    if found == "emptied":
+        from tatami.workspaces.kinds import mounting  # noqa: PLC0415 - mostly it is not
+
+        raise mounting.emptied(space)
+    if found == "missing" and space.kind == "overlay" and not layers.is_deleted(space.git_dir):
+        from tatami.workspaces.kinds import mounting  # noqa: PLC0415 - mostly it is not
+
+        raise mounting.in_the_way(space)
     if found == "missing":
         raise UsageError(
             f"workspace {space.name} is no longer at {space.path}",
@@ -113,51 +145,48 @@ def require_ready(space: Workspace) -> None:
         )
 
 
+def warnings(space: Workspace) -> list[str]:
+    """What a person should know about a workspace that cannot be used as it is."""
+    found = state(space)
+    if space.kind == "overlay":
+        return layers.warnings(space.git_dir, space.path, found)
+    return [] if found == "ready" else [f"workspace {space.name} at {space.path} is {found}"]
+
+
 def head(space: Workspace) -> str:
-    """The commit the agent's branch is at; raises `TatamiError` where git has no such branch."""
-    ref = agent_ref(space.name)
-    loose = _first_line(os.path.join(space.common, ref))
-    if len(loose) == ID_DIGITS:
-        return loose
-    try:
-        with open(os.path.join(space.common, "packed-refs"), encoding="utf-8") as packed:
-            for line in packed:
-                if line[ID_DIGITS + 1 :].rstrip("\n") == ref:
-                    return line[:ID_DIGITS]
-    except FileNotFoundError:
-        pass
-    raise TatamiError(
-        f"git has no branch {ref.removeprefix('refs/heads/')}",
-        code="no_branch",
-        fix="tatami stop; tatami status",
-    )
+    """The commit the workspace is at; raises `TatamiError` where there is none."""
+    found = at(space.common, space.git_dir)
+    if not found.commit:
+        raise TatamiError(
+            f"workspace {space.name} is on {found.ref or 'no branch'}, which has no commit",
+            code="no_branch",
+            fix=f"git -C {quote(space.path)} switch agent/{space.name}",
+        )
+    return found.commit
 
 
-def require_on_line(space: Workspace) -> None:
-    """Raises `ConflictError` unless HEAD is the agent's branch, with nothing of git's half done."""
-    for name, (what, fix) in _IN_PROGRESS.items():
-        if os.path.exists(os.path.join(space.git_dir, name)):
-            raise ConflictError(
-                f"{what} is in progress in workspace {space.name}",
-                code="operation_in_progress",
-                fix=f"cd {quote(space.path)} && {fix}",
-            )
-    branch = f"ref: {agent_ref(space.name)}"
-    at = _first_line(os.path.join(space.git_dir, "HEAD"))
-    if at == branch:
-        return
-    where = at.removeprefix("ref: refs/heads/")
-    where = f"has branch {where}" if where != at else f"has a detached HEAD at {at[:12]}"
-    raise ConflictError(
-        f"workspace {space.name} {where}; Tatami commits on agent/{space.name}",
-        code="not_on_line",
-        fix=f"git -C {quote(space.path)} switch agent/{space.name}",
-    )
+def branch_head(space: Workspace) -> str:
+    """The commit the agent's own branch is at, which HEAD need not be on."""
+    return commit_of(space.common, agent_ref(space.name))
 
 
-def _first_line(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readline().rstrip("\n")
-    except OSError:
-        return ""
+def head_ref(space: Workspace) -> str:
+    """The full name of the branch HEAD is on, "" where it is detached."""
+    return at(space.common, space.git_dir).ref
+
+
+def on_own_branch(space: Workspace) -> bool:
+    """Whether HEAD is the agent's own branch."""
+    return head_ref(space) == agent_ref(space.name)
+
+
+def require_nothing_begun(space: Workspace) -> None:
+    """Raises `ConflictError` where git is in the middle of a rebase, a merge or the like."""
+    found = begun(space.git_dir)
+    if found:
+        what, fix = found
+        raise ConflictError(
+            f"{what} is in progress in workspace {space.name}",
+            code="operation_in_progress",
+            fix=f"cd {quote(space.path)} && {fix}",
+        )

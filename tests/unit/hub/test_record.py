@@ -13,7 +13,7 @@ from tatami.hub.record import Record, Recovered
 from tatami.protocol.hub import Answer
 from tatami.schedule.landing import Entry
 from tatami.store.ledger import Ledger
-from tatami.store.repository import COMMANDS, FIRST_EVENT, LANDED, Repository
+from tatami.store.repository import COMMANDS, FIRST_EVENT, LANDED, RELANDED, Repository
 from tatami.values.ids import CommandId
 
 CLIENT = "0000000000000000000000aa"
@@ -177,6 +177,102 @@ def test_a_landing_that_got_through_is_known(open_record: Open, log: OperationLo
     log.newest_first.insert(0, Operation("land", attributes))
     found = open_record().recover()
     assert found.queue.entries == {1: replace(entry, state="landed", landed=("t1",))}
+
+
+def test_a_landing_of_what_was_left_of_an_entry_is_known(
+    open_record: Open, log: OperationLog
+) -> None:
+    """The user's git took one commit of an entry off the trunk, and only that one landed again."""
+    record = open_record()
+    record.recover()
+    first = {LANDED: json.dumps([[1, "c1", "t1"], [1, "c2", "t2"]])}
+    moved = {RELANDED: json.dumps({"t1": "u1", "t2": ""})}
+    again = {LANDED: json.dumps([[1, "c2", "v2"]])}
+    for number, attributes in enumerate((first, moved, again)):
+        log.newest_first.insert(0, Operation(f"land{number}", attributes))
+    record.record_entries((Entry(1, "a", ("c1", "c2"), None),), [])
+    record = open_record()
+    landed = record.recover().queue.entries[1]
+    assert (landed.state, landed.landed) == ("landed", ("u1", "v2"))
+    assert record.landed == {"c1": "u1", "c2": "v2"}
+
+
+def test_commits_of_entries_no_longer_listed_move_too(open_record: Open) -> None:
+    """What is known of a landed commit does not depend on its entry, of which only so many stay."""
+    record = open_record()
+    record.recover()
+    landed = Entry(1, "a", ("c1", "c2"), None, state="landed", landed=("t1", "t2"))
+    record.record_entries((landed,), [])
+    record.ledger.forget_entries([1])
+    record.relanded("moved", {"t1": "u1", "t2": ""})
+    record.record_entries((), [])
+    assert record.landed == {"c1": "u1"}
+    assert open_record().landed == {"c1": "u1"}
+
+
+def test_what_builds_on_a_failed_entry_is_handed_back_at_start(open_record: Open) -> None:
+    """The hub died after it had recorded a failure, and before what follows from it was.
+
+    The story: the next hub landed the follower alone.
+    """
+    record = open_record()
+    record.recover()
+    failed = Entry(1, "a", ("c1",), None, state="rejected")
+    record.record_entries((failed, Entry(2, "a", ("c2",), None, builds_on=(1,))), [])
+    record = open_record()
+    found = record.recover()
+    assert found.queue.entries[2].state == "handed_back"
+    assert record.ledger.entry(2) == found.queue.entries[2]
+    assert record.pinned == {}
+    assert found.conversation.events[-1][1]["reason"] == "builds on entry 1, which did not land"
+
+
+def test_the_event_of_a_late_hand_back_is_told_once(open_record: Open) -> None:
+    """It has the next number, and is there for the hub after that."""
+    record = open_record()
+    record.recover()
+    failed = Entry(1, "a", ("c1",), None, state="rejected")
+    record.record_entries((failed, Entry(2, "a", ("c2",), None, builds_on=(1,))), [])
+    first = open_record().recover().conversation
+    second = open_record().recover().conversation
+    assert [number for number, _ in first.events] == [1, 2, 3]
+    assert (second.events, second.next_event) == (first.events, 4)
+
+
+def test_a_commit_stays_pinned_by_the_entry_that_waits(open_record: Open) -> None:
+    """An older entry with the same commit, which failed, does not free it.
+
+    The story: rejecting the old entry made `land` queue the commit a second time.
+    """
+    record = open_record()
+    record.recover()
+    old = Entry(1, "a", ("c1",), None, state="handed_back")
+    record.record_entries((old, Entry(2, "a", ("c1", "c2"), None)), [])
+    record.record_entries((replace(old, state="rejected"),), [])
+    assert record.pinned == {"c1": 2, "c2": 2}
+    again = open_record()
+    again.recover()
+    assert again.pinned == {"c1": 2, "c2": 2}
+
+
+def test_a_command_whose_id_is_not_one_today_stops_nobody(
+    open_record: Open, log: OperationLog
+) -> None:
+    """Its operation counts as any other; there is no answer, for nobody can resend it.
+
+    The story: after the ids had become longer, no hub came up on a repository with old ones.
+    """
+    record = open_record()
+    record.recover()
+    rows = [("0123456789abcdef:1", "a", "commit", "c1", "z1")]
+    rows += [("0123456789abcdef:2", "a", "agent", "c1", "")]
+    attributes = {COMMANDS: json.dumps(rows), FIRST_EVENT: "1"}
+    log.newest_first.insert(0, Operation("old", attributes))
+    record.happened("old", attributes)
+    commit(record, log, 3)
+    found = open_record().recover()
+    assert [event["commit"] for _, event in found.conversation.events] == ["c1", "c1", "c3"]
+    assert list(found.conversation.clients) == [CLIENT]
 
 
 def test_an_attempt_that_died_is_queued_again(open_record: Open) -> None:

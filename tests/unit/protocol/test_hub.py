@@ -156,6 +156,26 @@ def test_answers_filled_in_at_start_are_given_again() -> None:
     assert feed(state, ask(1, 1)) == [Reply(1, 1, DONE)]
 
 
+def test_a_forgotten_client_with_a_command_under_way_stays_forgotten() -> None:
+    """What it asked before is refused as expired, never redone.
+
+    The story: a client was forgotten while its second command was under way. The answer to that
+    made it known again, as one that had never asked anything, and its first command was carried out
+    a second time when it was resent. Found by the simulator (seed 733).
+    """
+    state = State(clients_kept=1)
+    second, other = f"{CLIENT}:2", "f" * 24
+    feed(state, ask(1, 1), Answered(ID, DONE), ask(1, 2, second))
+    feed(state, ask(2, 1, f"{other}:1"), Answered(CommandId(other, 1), DONE))
+    feed(state, Answered(CommandId(CLIENT, 2), DONE))
+    again = feed(state, ask(1, 3), ask(1, 4, second), ask(1, 5, f"{CLIENT}:3"))
+    assert code(again[0]) == "expired"
+    assert again[1:] == [
+        Reply(1, 4, DONE),
+        Enqueue(CommandId(CLIENT, 3), commit(5, f"{CLIENT}:3"), b"body"),
+    ]
+
+
 def listen(connection: int, after: int | None, n: int = 3) -> Listens:
     """A connection subscribes."""
     return Listens(connection, Subscribe(n=n, after=after))

@@ -31,6 +31,8 @@ def test_a_commit_is_decoded_with_its_defaults() -> None:
         ({"verb": "hello", "version": "0.1.0"}, messages.Hello),
         ({"verb": "agents", "id": ID, "names": ["a"]}, messages.Agents),
         ({"verb": "reset", "id": ID, "agent": "a", "rev": "main"}, messages.Reset),
+        ({"verb": "undo", "id": ID, "agent": "a", "to": "abc"}, messages.Undo),
+        ({"verb": "restore", "id": ID, "op": "abc"}, messages.Restore),
         ({"verb": "retire", "id": ID, "agent": "a"}, messages.Retire),
         ({"verb": "land", "id": ID, "agents": ["a"]}, messages.Land),
         ({"verb": "queue-action", "id": ID, "action": "pause"}, messages.QueueAction),

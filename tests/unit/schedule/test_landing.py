@@ -19,15 +19,18 @@ from tatami.schedule.landing import (
     State,
     StateName,
     forget_finished,
+    hand_back_followers,
 )
 from tatami.values.errors import ConflictError, TatamiError, UsageError
 
 Effects = list[Attempt | Changed]
 
 
-def entry(number: int, agent: str = "", verify: str | None = None) -> Entry:
-    """A queued entry; every one is of another agent unless one is named."""
-    return Entry(number, agent or f"agent{number}", (f"c{number}",), verify)
+def entry(
+    number: int, agent: str = "", verify: str | None = None, on: tuple[int, ...] = ()
+) -> Entry:
+    """A queued entry on top of others; every one is of another agent unless one is named."""
+    return Entry(number, agent or f"agent{number}", (f"c{number}",), verify, builds_on=on)
 
 
 def feed(state: State, *happenings: Queued | Attempted | Asked) -> Effects:
@@ -108,7 +111,8 @@ def test_what_builds_on_an_entry_that_did_not_land_is_handed_back_too(as_: State
     as if its parent had never been there.
     """
     state = State(paused=True)
-    feed(state, Queued((entry(1, "a"), entry(2, "a"), entry(3, "b"))), Asked("resume", ()))
+    queued = Queued((entry(1, "a"), entry(2, "a", on=(1,)), entry(3, "b")))
+    feed(state, queued, Asked("resume", ()))
     effects = feed(state, ended(state, 1, as_=as_))
     assert (states(state), attempted(effects)) == ({1: as_, 2: "handed_back", 3: "landing"}, [3])
     assert state.entries[2].reason == "builds on entry 1, which did not land"
@@ -117,16 +121,51 @@ def test_what_builds_on_an_entry_that_did_not_land_is_handed_back_too(as_: State
 def test_what_was_handed_back_with_it_is_to_be_recorded() -> None:
     """The attempt recorded its own entries; the queue names the others before it goes on."""
     state = State(paused=True)
-    feed(state, Queued((entry(1, "a"), entry(2, "a"), entry(3))), Asked("resume", ()))
+    feed(state, Queued((entry(1), entry(2, on=(1,)), entry(3))), Asked("resume", ()))
     effects = feed(state, ended(state, 1, as_="handed_back"))
     assert effects[0] == Changed((state.entries[2],))
 
 
-def test_followers_of_several_entries_are_found_behind_the_first() -> None:
-    """Whichever of an agent's entries fail together, everything behind the first goes back."""
+def test_followers_of_followers_are_handed_back_at_once() -> None:
+    """What builds on what builds on it goes back with it; each says what it builds on."""
     state = State(paused=True)
-    feed(state, Queued((entry(1, "a"), entry(2, "a"), entry(3, "a"))), Asked("reject", (3, 1)))
-    assert states(state) == {1: "rejected", 2: "handed_back", 3: "rejected"}
+    feed(state, Queued((entry(1), entry(2, on=(1,)), entry(3, on=(2,)))), Asked("reject", (1,)))
+    assert states(state) == {1: "rejected", 2: "handed_back", 3: "handed_back"}
+    assert state.entries[3].reason == "builds on entry 2, which did not land"
+
+
+def test_an_entry_of_the_agent_that_builds_on_something_else_stays() -> None:
+    """An agent that went back to the trunk lands its new line though the old one was rejected."""
+    state = State(paused=True)
+    feed(state, Queued((entry(1, "a"), entry(2, "a"))), Asked("reject", (1,)))
+    assert states(state) == {1: "rejected", 2: "queued"}
+
+
+def test_an_entry_waits_for_what_it_builds_on() -> None:
+    """A line that grew from another agent's is attempted after that one, not with it.
+
+    The story: both were in one attempt, the first conflicted, and the second landed.
+    """
+    state = State(paused=True)
+    feed(state, Queued((entry(1), entry(2, on=(1,)), entry(3))))
+    assert attempted(feed(state, Asked("resume", ()))) == [1]
+    assert attempted(feed(state, ended(state, 1))) == [2, 3]
+
+
+def test_what_builds_on_a_landing_that_left_the_trunk_is_handed_back() -> None:
+    """The user moved the trunk, and a landing no longer merges: what waits on it goes back."""
+    state = State(paused=True)
+    gone = replace(entry(1), state="handed_back")
+    feed(state, Queued((replace(entry(1), state="landed"), entry(2, on=(1,)))))
+    assert feed(state, Queued((gone,))) == [Changed((state.entries[2],))]
+    assert states(state) == {1: "handed_back", 2: "handed_back"}
+
+
+def test_what_a_hub_left_half_done_is_finished_by_the_next() -> None:
+    """The failure was recorded, and the hub died before what follows from it was."""
+    state = State({1: replace(entry(1), state="rejected"), 2: entry(2, on=(1,)), 3: entry(3)})
+    assert hand_back_followers(state) == (state.entries[2],)
+    assert states(state) == {1: "rejected", 2: "handed_back", 3: "queued"}
 
 
 def test_an_attempt_whose_entries_all_landed_leaves_nothing_to_record() -> None:
@@ -189,8 +228,69 @@ def test_a_rejected_entry_is_not_attempted() -> None:
 def test_rejecting_an_entry_hands_back_what_builds_on_it() -> None:
     """As if it had not merged."""
     state = State(paused=True)
-    feed(state, Queued((entry(1, "a"), entry(2, "a"))), Asked("reject", (1,)))
+    feed(state, Queued((entry(1), entry(2, on=(1,)))), Asked("reject", (1,)))
     assert states(state) == {1: "rejected", 2: "handed_back"}
+
+
+def chain() -> State:
+    """Three entries, each on the one before; the first conflicted. The queue is paused."""
+    state = State()
+    feed(state, Queued((entry(1),)), Queued((entry(2, on=(1,)), entry(3, on=(2,)))))
+    feed(state, ended(state, 1, as_="handed_back"), Asked("pause", ()))
+    return state
+
+
+def test_a_follower_is_not_retried_before_what_it_builds_on() -> None:
+    """It would land alone; the error names all that has to be retried, in order."""
+    with pytest.raises(ConflictError, match="entry 3 builds on entry 2, which did") as refused:
+        feed(chain(), Asked("retry", (3,)))
+    expected = ("queue_state", "tatami queue retry 1 2 3")
+    assert (refused.value.code, refused.value.fix) == expected
+
+
+def test_a_chain_is_retried_together_in_any_order() -> None:
+    """Entries of one call count as retried for those that build on them."""
+    state = chain()
+    feed(state, Asked("retry", (3, 1, 2)))
+    assert states(state) == {1: "queued", 2: "queued", 3: "queued"}
+
+
+def test_a_follower_is_retried_once_what_it_builds_on_has_landed() -> None:
+    """One after the other is as good as together."""
+    state = chain()
+    feed(state, Asked("retry", (1,)), Asked("resume", ()), ended(state, 1))
+    assert attempted(feed(state, Asked("retry", (2,)))) == [2]
+
+
+@pytest.mark.parametrize(
+    ("as_", "fix"),
+    [("queued", "tatami queue"), ("landing", "tatami queue"), ("landed", "tatami land a")],
+)
+def test_a_commit_is_not_retried_while_another_entry_has_it(as_: StateName, fix: str) -> None:
+    """The line was queued anew meanwhile: an old entry would land the same commits again."""
+    new = Entry(2, "a", ("c1", "c2"), None, state=as_)
+    state = State({1: replace(entry(1, "a"), state="handed_back"), 2: new}, paused=True)
+    with pytest.raises(ConflictError, match=f"c1 of entry 1 is {as_} with entry 2") as refused:
+        feed(state, Asked("retry", (1,)))
+    assert (refused.value.code, refused.value.fix) == ("queue_state", fix)
+
+
+def test_two_entries_with_one_commit_are_not_retried_together() -> None:
+    """The first of them counts as queued for the second."""
+    lines = (entry(1), Entry(2, "a", ("c1", "c2"), None))
+    state = State({e.number: replace(e, state="rejected") for e in lines}, paused=True)
+    with pytest.raises(ConflictError, match="c1 of entry 2 is queued with entry 1"):
+        feed(state, Asked("retry", (2, 1)))
+    assert states(state) == {1: "rejected", 2: "rejected"}
+
+
+def test_what_landed_through_another_entry_is_not_missed() -> None:
+    """The commits below were queued anew and landed: what builds on them may follow."""
+    fallen = replace(entry(1), state="rejected"), replace(entry(2, on=(1,)), state="handed_back")
+    again = Entry(3, "agent1", ("c1",), None, state="landed")
+    state = State({e.number: e for e in (*fallen, again)}, paused=True)
+    feed(state, Asked("retry", (2,)))
+    assert states(state) == {1: "rejected", 2: "queued", 3: "landed"}
 
 
 @pytest.mark.parametrize("action", ["retry", "reject"])
@@ -233,7 +333,11 @@ def test_only_the_oldest_landed_entries_are_forgotten() -> None:
 
 
 class Queue(RuleBasedStateMachine):
-    """Drives the queue in any order; the invariants are what users rely on."""
+    """Drives the queue in any order; the invariants are what users rely on.
+
+    Lines grow, are queued as the hub queues them (what is neither on the trunk nor in the queue,
+    on top of what is in the queue), and may grow from the line of another agent.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -241,6 +345,9 @@ class Queue(RuleBasedStateMachine):
         self.under_way: tuple[Entry, ...] = ()
         self.landed: list[Entry] = []
         self.number = 0
+        self.parent: dict[str, str] = {}
+        self.heads = {"a": "", "b": ""}
+        self.on_trunk: set[str] = set()
 
     def feed(self, happening: Queued | Attempted | Asked) -> None:
         """Steps and notes the attempt that begins."""
@@ -251,12 +358,49 @@ class Queue(RuleBasedStateMachine):
                 assert not self.under_way, "two attempts at a time"
                 self.under_way = effect.entries
 
-    @rule(agents=st.lists(st.sampled_from("ab"), max_size=3), verify=st.sampled_from([None, "v"]))
-    def queue(self, agents: list[str], verify: str | None) -> None:
+    def line(self, agent: str) -> list[str]:
+        """The commits of an agent's line, oldest first."""
+        commit = self.heads[agent]
+        found: list[str] = []
+        while commit:
+            found.insert(0, commit)
+            commit = self.parent[commit]
+        return found
+
+    @rule(
+        agent=st.sampled_from("ab"),
+        onto=st.sampled_from(["head", "head", "amended", "trunk", "other"]),
+        land=st.booleans(),
+    )
+    def commit(self, agent: str, onto: str, land: bool) -> None:
+        """An agent commits on a line, or instead of its newest commit, and may land that."""
+        starts = {
+            "head": self.heads[agent],
+            "amended": self.parent.get(self.heads[agent], ""),
+            "trunk": "",
+            "other": self.heads["b" if agent == "a" else "a"],
+        }
+        new = f"c{len(self.parent)}"
+        self.parent[new] = starts[onto]
+        self.heads[agent] = new
+        if land:
+            self.queue(agent, None)
+
+    @rule(agents=st.sampled_from(["a", "b", "ab"]), verify=st.sampled_from([None, "v"]))
+    def queue(self, agents: str, verify: str | None) -> None:
         """Somebody lands some lines."""
-        first, self.number = self.number + 1, self.number + len(agents)
-        new = [entry(first + n, agent, verify) for n, agent in enumerate(agents)]
-        self.feed(Queued(tuple(new)))
+        waiting = [e for e in self.state.entries.values() if e.state in ("queued", "landing")]
+        holders = {commit: e.number for e in waiting for commit in e.commits}
+        entries = []
+        for agent in agents:
+            line = [c for c in self.line(agent) if c not in self.on_trunk]
+            own = tuple(c for c in line if c not in holders)
+            below = tuple(sorted({holders[c] for c in line if c in holders}))
+            if own:
+                self.number += 1
+                entries.append(Entry(self.number, agent, own, verify, builds_on=below))
+                holders.update(dict.fromkeys(own, self.number))
+        self.feed(Queued(tuple(entries)))
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data())
@@ -265,17 +409,59 @@ class Queue(RuleBasedStateMachine):
         possible: list[StateName] = ["landed", "handed_back", "rejected", "queued"]
         outcomes = st.sampled_from(possible)
         done = [replace(e, state=data.draw(outcomes)) for e in self.under_way]
-        self.landed += [e for e in done if e.state == "landed"]
+        before = set(self.on_trunk)
+        for one in done:
+            if one.state == "landed":
+                self.land(one, before)
         self.feed(Attempted(tuple(done)))
 
+    def land(self, entry: Entry, before: set[str]) -> None:
+        """Each commit lands for the first time, and after its parent.
+
+        before: what was on the trunk before the attempt: which entries of it land is not known.
+        """
+        self.landed.append(entry)
+        assert self.on_trunk.isdisjoint(entry.commits), "a commit landed twice"
+        for commit in entry.commits:
+            below = {"", *before, *entry.commits}
+            assert self.parent[commit] in below, "a commit landed before its parent"
+        self.on_trunk.update(entry.commits)
+
+    @rule()
+    def die(self) -> None:
+        """The hub is killed; the next one knows what was recorded."""
+        for number, one in self.state.entries.items():
+            if one.state == "landing":
+                self.state.entries[number] = replace(one, state="queued")
+        self.state.attempting = False
+        self.under_way = ()
+        hand_back_followers(self.state)
+        self.feed(Queued(()))
+
+    @precondition(lambda self: self.failed())
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        """Somebody retries some of what did not land."""
+        some = st.lists(st.sampled_from(self.failed()), min_size=1, max_size=3)
+        self.act("retry", data.draw(some))
+
     @rule(action=st.sampled_from(["retry", "reject", "pause", "resume"]), number=st.integers(1, 9))
-    def act(self, action: str, number: int) -> None:
-        """Somebody acts on the queue; what is refused changes nothing."""
+    def meddle(self, action: str, number: int) -> None:
+        """Somebody acts on the queue without looking at it."""
+        self.act(action, [number])
+
+    def act(self, action: str, numbers: list[int]) -> None:
+        """What is refused changes nothing."""
         before = dict(self.state.entries)
         try:
-            self.feed(Asked(action, (number,)))  # type: ignore[arg-type]
+            self.feed(Asked(action, tuple(numbers)))  # type: ignore[arg-type]
         except TatamiError:
             assert self.state.entries == before
+
+    def failed(self) -> list[int]:
+        """The entries that did not land."""
+        entries = sorted(self.state.entries.items())
+        return [n for n, e in entries if e.state in ("handed_back", "rejected")]
 
     @invariant()
     def landed_once(self) -> None:
@@ -306,4 +492,4 @@ class Queue(RuleBasedStateMachine):
 
 
 TestQueue = Queue.TestCase
-TestQueue.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestQueue.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

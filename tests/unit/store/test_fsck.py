@@ -28,6 +28,7 @@ def test_a_whole_repository_is_ok(swarmed: Swarmed) -> None:
     assert report.problems == ()
     assert report.ok
     expected = {"op_heads": 1, "commands": 7, "acknowledged": 6, "branches": 2, "git_fsck": 1}
+    expected |= {"landings": 3}
     assert {name: report.checked[name] for name in expected} == expected
 
 

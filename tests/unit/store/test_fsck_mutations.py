@@ -1,6 +1,7 @@
 """Every invariant is broken by hand, and fsck names exactly that one."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import lmdb
 import pytest
 
 import tatami
-from tatami.store.repository import COMMANDS
+from tatami.store.repository import COMMANDS, LANDED, RELANDED
 from tatami.store.stock import OwnPacks
 from tatami.values.specs import OpSpec
 from tests import sandbox
@@ -200,6 +201,42 @@ def test_commands_that_cannot_be_read_are_named(swarmed: Swarmed) -> None:
     """I6: an attribute of ours that is not what we write."""
     publish(swarmed, {COMMANDS: "[[]]"})
     assert swarmed.broken() == {"I6"}
+
+
+def landing(swarmed: Swarmed) -> list[list[str]]:
+    """The rows of the landing there was: entry, commit as queued, commit as landed."""
+    found = (op.attributes.get(LANDED) for op in operations(swarmed))
+    rows: list[list[str]] = json.loads(next(rows for rows in found if rows))
+    return rows
+
+
+def test_a_commit_that_landed_twice_is_named(swarmed: Swarmed) -> None:
+    """landings: two operations put the same queued commit on the trunk."""
+    _, queued, landed = landing(swarmed)[1]
+    publish(swarmed, {RELANDED: json.dumps({landed: "a" * 40})})
+    publish(swarmed, {LANDED: json.dumps([[9, queued, "b" * 40]])})
+    report = swarmed.check()
+    problems = [(problem.invariant, problem.where) for problem in report.problems]
+    assert problems == [("landings", f"commit {queued}")]
+
+
+def test_a_commit_that_landed_again_after_it_was_off_the_trunk_is_none(swarmed: Swarmed) -> None:
+    """The user's git took it away, wherever it had been put in between."""
+    _, queued, landed = landing(swarmed)[1]
+    publish(swarmed, {RELANDED: json.dumps({landed: "a" * 40})})
+    publish(swarmed, {RELANDED: json.dumps({"a" * 40: ""})})
+    publish(swarmed, {LANDED: json.dumps([[9, queued, "b" * 40]])})
+    assert swarmed.broken() == set()
+
+
+@pytest.mark.parametrize("attribute", [LANDED, RELANDED])
+@pytest.mark.parametrize("value", ["[[]]", "7", "{", '["x"]'])
+def test_landings_that_cannot_be_read_are_named(
+    swarmed: Swarmed, attribute: str, value: str
+) -> None:
+    """landings: an attribute of ours that is not what we write."""
+    publish(swarmed, {attribute: value})
+    assert swarmed.broken() == {"landings"}
 
 
 def imported_line(swarmed: Swarmed, entries: Sequence[str]) -> None:

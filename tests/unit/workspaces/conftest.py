@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tatami.workspaces import making
+from tatami.workspaces.lifetime import making
 from tatami.workspaces.worktree import Workspace
 from tests.sandbox import git
+from tests.unit.workspaces.copies import make_original
 
 
 @pytest.fixture
@@ -16,3 +17,9 @@ def space(repository: Path) -> Workspace:
     head = git(repository, "rev-parse", "main")
     folder = repository / ".tatami" / "workspaces"
     return making.make(str(repository / ".git"), str(folder), {"a": head})[0]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a repository that has one of everything, to be copied and edited."""
+    return make_original(tmp_path_factory.mktemp("original"))

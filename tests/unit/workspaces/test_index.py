@@ -86,3 +86,40 @@ def test_update_gives_up_the_lock(space: Workspace) -> None:
     lock.release()
     assert git(space.path, "status", "--porcelain") == "A  new.txt"
     assert not lock_file(space).exists()
+
+
+def test_a_death_while_the_lock_is_made_leaves_none(
+    space: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is never there without its owner's number: nobody could take such a one over."""
+    seen: list[bytes] = []
+    write = os.write
+
+    def dies(file: int, data: bytes) -> int:
+        seen.append(b"lock" if os.path.exists(os.path.join(space.git_dir, "index.lock")) else b"")
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", dies)
+    lock = IndexLock(space)
+    lock.acquire()
+    lock.release()
+    assert seen == [b""]
+
+
+@pytest.mark.parametrize("text", ["", f"tatami {os.getpid()}\n"], ids=["empty", "a live number"])
+def test_a_lock_from_before_the_machine_was_started_is_taken_over(
+    space: Workspace, text: str
+) -> None:
+    """A power cut took its text, or another process has its owner's number by now."""
+    lock_file(space).write_text(text)
+    os.utime(lock_file(space), (1, 1))
+    IndexLock(space).acquire()
+    assert lock_file(space).read_text() == f"tatami {os.getpid()}\n"
+
+
+def test_a_lock_of_git_is_left_alone_however_old(space: Workspace) -> None:
+    """git's own has an index in it, and somebody may want to look at it."""
+    lock_file(space).write_bytes(b"DIRC")
+    os.utime(lock_file(space), (1, 1))
+    with pytest.raises(BusyError):
+        IndexLock(space).acquire()

@@ -101,3 +101,34 @@ def test_a_damaged_record_is_no_record(space: Workspace, text: str) -> None:
     """It can be deleted at any time; then nothing is known to be behind."""
     (Path(space.git_dir) / worktree.RECORD).write_text(text)
     assert line.base(space) is None
+
+
+def test_an_ignored_file_is_not_overwritten(space: Workspace) -> None:
+    """git's two-way merge protects new files, but since 2.34 not the ignored ones: settings.
+
+    A line that moved to a commit with such a file took the agent's own with it.
+    """
+    root = Path(space.path)
+    base = worktree.head(space)
+    (root / ".gitignore").write_text(".env\nout\n")
+    (root / ".env").write_text("the agent's\n")
+    (root / "out").write_text("the agent's\n")
+    tree = git(root, "rev-parse", f"{base}^{{tree}}")
+    for path in (".env", "out/a.txt"):
+        commit = commit_with(root, tree, base, path)
+        with pytest.raises(ConflictError) as refused:
+            line.follow(space, line.Base(base, "-", 0), commit)
+        assert refused.value.code == "line_moved"
+    assert [(root / name).read_text() for name in (".env", "out")] == ["the agent's\n"] * 2
+
+
+def commit_with(root: Path, tree: str, parent: str, path: str) -> str:
+    """A commit that adds one file to a tree."""
+    blob = git(root, "hash-object", "-w", "--stdin", stdin=b"the line's\n")
+    folder, _, name = path.rpartition("/")
+    row = f"100644 blob {blob}\t{name}\n"
+    if folder:
+        row = f"040000 tree {git(root, 'mktree', stdin=row.encode())}\t{folder}\n"
+    rows = git(root, "ls-tree", tree) + "\n" + row
+    more = git(root, "mktree", stdin=rows.encode())
+    return git(root, "commit-tree", "-p", parent, "-m", "more", more)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tatami.values.errors import TatamiError
-from tatami.workspaces import staging, worktree
+from tatami.workspaces import worktree
 from tatami.workspaces.snapshot import blob_id, changed_paths, take
 from tatami.workspaces.worktree import Workspace
 from tests.sandbox import git
@@ -65,27 +65,6 @@ def test_paths_take_files_whatever_is_staged(space: Workspace) -> None:
     (root / "history.txt").write_text("later\n")
     taken = take(space, worktree.head(space), ["history.txt"])
     assert (taken.staged, taken.changes) == (False, [("history.txt", 0o100644, b"later\n")])
-
-
-def test_save_keeps_everything_under_a_ref(space: Workspace) -> None:
-    """Edits, new files, and commits that no branch has; the workspace itself is not touched."""
-    root = Path(space.path)
-    git(space.path, "switch", "--quiet", "--detach")
-    (root / "history.txt").write_text("by git\n")
-    git(space.path, "commit", "--quiet", "--all", "-m", "by git")
-    (root / "new.txt").write_text("new\n")
-    before = git(space.path, "status", "--porcelain")
-    ref = staging.save(space, "saved")
-    assert ref is not None
-    assert git(space.path, "show", f"{ref}:new.txt") == "new"
-    assert git(space.path, "show", f"{ref}:history.txt") == "by git"
-    assert git(space.path, "status", "--porcelain") == before
-
-
-def test_save_of_a_clean_workspace_makes_nothing(space: Workspace) -> None:
-    """Its branch holds everything."""
-    assert staging.save(space, "saved") is None
-    assert git(space.path, "for-each-ref", "refs/tatami") == ""
 
 
 def test_a_submodule_is_at_its_checkouts_commit(space: Workspace, tmp_path: Path) -> None:

@@ -28,18 +28,19 @@ def test_the_workspace_around_a_directory(space: Workspace, repository: Path) ->
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_head_is_the_branch(space: Workspace, packed: bool) -> None:
-    """Read as git stores it, loose or packed; a detached HEAD does not count."""
-    git(space.path, "switch", "--quiet", "--detach", "main~1")
+def test_the_head_is_where_git_is(space: Workspace, packed: bool) -> None:
+    """Read as git stores it, on a branch (loose or packed) and detached."""
     if packed:
         git(space.path, "pack-refs", "--all")
     assert worktree.head(space) == git(space.path, "rev-parse", "agent/a")
+    git(space.path, "switch", "--quiet", "--detach", "main~1")
+    assert worktree.head(space) == git(space.path, "rev-parse", "main~1")
+    assert worktree.branch_head(space) == git(space.path, "rev-parse", "agent/a")
 
 
-def test_a_missing_branch_is_an_error(space: Workspace) -> None:
+def test_a_branch_without_a_commit_is_an_error(space: Workspace) -> None:
     """Not the head of something else."""
-    git(space.path, "switch", "--quiet", "--detach")
-    git(space.path, "branch", "-D", "agent/a")
+    git(space.path, "switch", "--quiet", "--orphan", "empty")
     with pytest.raises(TatamiError) as raised:
         worktree.head(space)
     assert raised.value.code == "no_branch"

@@ -45,13 +45,16 @@ impl Operation {
 }
 
 impl Core {
-    /// Operations from `start` (the current one when absent) backwards, newest first.
-    pub fn operations(&self, limit: Option<usize>, start: Option<&str>) -> Result<Vec<Operation>> {
-        let from = match start {
-            Some(op) => self.operation(op)?,
-            None => self.repo.operation().clone(),
-        };
-        let mut walk = std::pin::pin!(op_walk::walk_ancestors(&[from]));
+    /// Operations from `starts` (the current one when there are none) backwards, newest first.
+    pub fn operations(&self, limit: Option<usize>, starts: &[String]) -> Result<Vec<Operation>> {
+        let mut from = Vec::with_capacity(starts.len());
+        for op in starts {
+            from.push(self.operation(op)?);
+        }
+        if from.is_empty() {
+            from.push(self.repo.operation().clone());
+        }
+        let mut walk = std::pin::pin!(op_walk::walk_ancestors(&from));
         let mut found = Vec::new();
         while limit.is_none_or(|limit| found.len() < limit) {
             match walk

@@ -50,6 +50,11 @@ impl Base {
         Ok(base)
     }
 
+    /// Whether no difference was found.
+    pub fn is_empty(&self) -> bool {
+        self.differing.is_empty() && self.missing.is_empty()
+    }
+
     /// Whether the index is another tree than the commit's.
     pub fn differs(&self, index: &State) -> bool {
         let is_intended =

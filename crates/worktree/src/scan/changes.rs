@@ -12,9 +12,10 @@ use rustix::fs::{FileType, Stat};
 
 use super::ScannedFile;
 use super::base::{Base, Recorded, recorded};
+use super::convert::conversions;
 use super::walk::Verdict;
-use crate::attributes::{Attributes, Conversion};
-use crate::content::{self, Budget, SUBMODULE, SYMLINK};
+use crate::attributes::Conversion;
+use crate::content::{self, Budget, Modes, SUBMODULE, SYMLINK};
 use crate::dir::{Cursor, Dir, split};
 use crate::parallel::each;
 use crate::source::object_error;
@@ -27,16 +28,26 @@ const READ_STEP: usize = 32;
 const FILE_BYTES_MAX: u64 = 512 << 20;
 /// Changed files together; more is a folder that an ignore file missed, not a commit.
 const CHANGED_BYTES_MAX: u64 = 1 << 30;
+/// Changed paths; the twin of `COMMIT_PATHS_MAX` in `values/limits.py`.
+const CHANGED_PATHS_MAX: usize = 100_000;
 
 /// A path that may differ from the commit.
 pub struct Item {
-    path: Vec<u8>,
+    pub path: Vec<u8>,
     tracked: bool,
     /// What the index has: None for an untracked path or an intent to add.
     index: Option<Recorded>,
     /// What the commit has.
     base: Option<Recorded>,
-    verdict: Verdict,
+    pub verdict: Verdict,
+}
+
+impl Item {
+    /// Whether the path is another than the commit's, whatever its file holds.
+    fn is_certain(&self) -> bool {
+        (self.verdict == Verdict::Gone) == self.base.is_some()
+            && self.verdict != Verdict::Unmodified
+    }
 }
 
 /// What the scan found.
@@ -97,7 +108,14 @@ pub fn items(
 
 /// Reads the items' files, in several threads, and keeps those that differ from the commit.
 pub fn read(workspace: &Workspace, index: &State, items: &[Item]) -> Result<Changes> {
+    let certain = items.iter().filter(|item| item.is_certain()).count();
+    if certain > CHANGED_PATHS_MAX {
+        return Err(Error::TooMany(format!(
+            "{certain} changed paths in one commit; at most {CHANGED_PATHS_MAX} are taken"
+        )));
+    }
     let conversions = conversions(workspace, index, items)?;
+    let modes = Modes::of(&workspace.source.local());
     let (budget, all) = (
         Budget::new(FILE_BYTES_MAX, CHANGED_BYTES_MAX),
         Mutex::new(Changes::default()),
@@ -108,6 +126,7 @@ pub fn read(workspace: &Workspace, index: &State, items: &[Item]) -> Result<Chan
             repository: workspace.source.local(),
             cursor: Cursor::new(&workspace.root),
             budget: &budget,
+            modes,
             changes: Changes::default(),
         };
         let numbers = step * READ_STEP..items.len().min((step + 1) * READ_STEP);
@@ -124,24 +143,12 @@ pub fn read(workspace: &Workspace, index: &State, items: &[Item]) -> Result<Chan
     Ok(changes)
 }
 
-fn conversions(workspace: &Workspace, index: &State, items: &[Item]) -> Result<Vec<Conversion>> {
-    let repository = workspace.source.local();
-    if items.iter().all(|item| item.verdict != Verdict::Read) {
-        return Ok(vec![Conversion::default(); items.len()]);
-    }
-    let mut attributes = Attributes::for_commit(&repository, index)?;
-    let each = items.iter().map(|item| match item.verdict {
-        Verdict::Read => attributes.conversion(item.path.as_slice().into()),
-        _ => Ok(Conversion::default()),
-    });
-    each.collect()
-}
-
 struct Reader<'a> {
     workspace: &'a Workspace,
     repository: Repository,
     cursor: Cursor<'a>,
     budget: &'a Budget,
+    modes: Modes,
     changes: Changes,
 }
 
@@ -213,19 +220,21 @@ impl Reader<'_> {
         let directory = self.enter(directory, &item.path)?;
         let seen = content::read(directory, name, &item.path, budget)?;
         let stat = fields(&seen.stat);
-        if seen.mode != SYMLINK && conversion.changes_file(&seen.content) {
+        let known = item.index.map(|(mode, _)| mode);
+        let mode = self.modes.recorded(seen.mode, known);
+        if mode != SYMLINK && conversion.changes_file(&seen.content) {
             self.changes.unstaged = true;
-            self.push(item, seen.mode, None, stat)?;
+            self.push(item, mode, None, stat)?;
             if let Some(file) = self.changes.files.last_mut() {
                 file.through_git = true;
             }
             return Ok(());
         }
-        let current = Some(seen.recorded()?);
+        let current = Some((mode, seen.id()?));
         self.changes.unstaged |= current != item.index;
         match current == item.base {
             true => Ok(()),
-            false => self.push(item, seen.mode, Some(seen.content), stat),
+            false => self.push(item, mode, Some(seen.content), stat),
         }
     }
 

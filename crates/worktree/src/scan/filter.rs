@@ -1,5 +1,6 @@
 //! Restricts a scan to some files and directories.
 
+use crate::path::is_at_or_below;
 use crate::{Error, Result, path};
 
 /// Paths relative to the root; empty means everything.
@@ -43,11 +44,6 @@ impl Filter {
     pub fn names(&self, path: &[u8]) -> bool {
         self.paths.iter().any(|p| p == path)
     }
-}
-
-fn is_at_or_below(path: &[u8], ancestor: &[u8]) -> bool {
-    path.strip_prefix(ancestor)
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Files that the index has not and the ignore rules do not hide.
 
-use gix::AttributeStack;
-use gix::bstr::BStr;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use gix::index::State;
-use gix::index::entry::Mode;
-use gix::worktree::stack::state::ignore::Source as From;
 use rustix::fs::FileType;
 
 use super::filter::Filter;
+use super::ignore::Rules;
 use super::list::List;
 use super::walk::{Candidate, join};
 use crate::dir::{Cursor, Dir};
@@ -27,11 +28,9 @@ pub fn untracked(
     }
     candidates.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     let repository = workspace.source.local();
-    let ignored = repository
-        .excludes(index, None, From::WorktreeThenIdMappingIfNotSkipped)
-        .map_err(|error| Error::git("read ignore rules", &error))?;
     let mut search = Search {
-        ignored,
+        root: &workspace.path,
+        rules: Rules::new(&repository, index)?,
         cursor: Cursor::new(&workspace.root),
         filter,
         list: List::default(),
@@ -45,7 +44,8 @@ pub fn untracked(
 }
 
 struct Search<'a> {
-    ignored: AttributeStack<'a>,
+    root: &'a Path,
+    rules: Rules<'a>,
     cursor: Cursor<'a>,
     filter: &'a Filter,
     list: List,
@@ -56,7 +56,8 @@ impl Search<'_> {
     fn visit(&mut self, candidate: Candidate) -> Result<()> {
         let mut waiting = vec![candidate];
         while let Some(candidate) = waiting.pop() {
-            if self.is_ignored(&candidate)? {
+            let (path, directory) = (&candidate.path, candidate.directory);
+            if self.rules.ignores(&mut self.cursor, path, directory)? {
                 if self.filter.names(&candidate.path) {
                     let path = candidate.path.escape_ascii();
                     return Err(Error::BadInput(format!(
@@ -72,23 +73,10 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn is_ignored(&mut self, candidate: &Candidate) -> Result<bool> {
-        let path: &BStr = candidate.path.as_slice().into();
-        let mode = if candidate.directory {
-            Mode::DIR
-        } else {
-            Mode::FILE
-        };
-        self.ignored
-            .at_entry(path, Some(mode))
-            .map(|platform| platform.is_excluded())
-            .map_err(|error| Error::io(format!("read the ignore rules for {path}"), error))
-    }
-
     fn list(&mut self, path: &[u8], waiting: &mut Vec<Candidate>) -> Result<()> {
         let failed = |error| Error::io(format!("read {}/", path.escape_ascii()), error);
         let directory = self.cursor.enter(path).map_err(failed)?;
-        if is_repository(directory) {
+        if is_repository(directory, &self.root.join(OsStr::from_bytes(path))) {
             return Ok(());
         }
         self.list.read(directory).map_err(failed)?;
@@ -110,16 +98,8 @@ impl Search<'_> {
     }
 }
 
-/// Whether a directory is the root of another repository or worktree.
-fn is_repository(directory: &Dir) -> bool {
-    match directory
-        .stat(b".git")
-        .map(|stat| FileType::from_raw_mode(stat.st_mode))
-    {
-        Ok(FileType::RegularFile) => true,
-        Ok(FileType::Directory) => directory
-            .sub(b".git")
-            .is_ok_and(|git| git.stat(b"HEAD").is_ok()),
-        _ => false,
-    }
+/// Whether a directory, which lies at `path`, is the root of another repository or worktree. What
+/// a repository was removed from, or a worktree that was pruned, is a directory like others.
+fn is_repository(directory: &Dir, path: &Path) -> bool {
+    directory.stat(b".git").is_ok() && gix::discover::is_git(&path.join(".git")).is_ok()
 }

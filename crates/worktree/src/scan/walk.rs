@@ -4,23 +4,21 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gix::index::State;
 use gix::index::entry::Mode;
-use gix::index::{Entry, State};
-use rustix::fs::{FileType, Stat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::base::recorded;
 use super::filter::Filter;
 use super::list::List;
 use super::queue::{Claim, Queue};
-use crate::content::file_mode;
+use super::stamps::Stamps;
+use crate::content::Modes;
 use crate::dir::Dir;
 use crate::parallel::{threads, workers};
 use crate::workspace::{Workspace, is_assumed};
 use crate::{Error, Result};
-
-/// The coarsest clock of a Linux kernel ticks every 10 ms: two writes in between have one time.
-const TICK_NS: i64 = 10_000_000;
-const SECOND_NS: i64 = 1_000_000_000;
 
 /// What became of an index entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,20 +53,7 @@ pub fn walk(workspace: &Workspace, index: &State, filter: &Filter) -> Result<Wal
         path: Vec::new(),
         range: 0..index.entries().len(),
     };
-    let written = index.timestamp();
-    let walk = Walk {
-        index,
-        filter,
-        sparse: workspace.is_sparse(),
-        written: (written.unix_seconds(), i64::from(written.nanoseconds())),
-        queue: Queue::new(root),
-        walked: Mutex::default(),
-    };
-    workers(threads(), || walk.work().inspect_err(|_| walk.queue.stop()))?;
-    Ok(walk
-        .walked
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner))
+    Walk::new(workspace, index, filter).run(root)
 }
 
 /// A directory with tracked files: the index entries below it.
@@ -79,26 +64,44 @@ struct Directory {
     range: Range<usize>,
 }
 
+/// What a walk compares: the index, as far as `filter` covers it.
 struct Walk<'a> {
     index: &'a State,
     filter: &'a Filter,
     sparse: bool,
-    /// Seconds and nanoseconds of the index file's modification time.
-    written: (i64, i64),
-    queue: Queue<Directory>,
-    walked: Mutex<Walked>,
+    stamps: Stamps,
 }
 
-impl Walk<'_> {
-    fn work(&self) -> Result<()> {
-        let (mut list, mut walked) = (List::default(), Walked::default());
-        while let Some(mut claim) = self.queue.take() {
-            self.directory(&mut claim, &mut list, &mut walked)?;
+impl<'a> Walk<'a> {
+    fn new(workspace: &Workspace, index: &'a State, filter: &'a Filter) -> Self {
+        let written = index.timestamp();
+        Self {
+            index,
+            filter,
+            sparse: workspace.is_sparse(),
+            stamps: Stamps {
+                modes: Modes::of(&workspace.source.local()),
+                written: (written.unix_seconds(), i64::from(written.nanoseconds())),
+            },
         }
-        let mut all = self.walked.lock().unwrap_or_else(PoisonError::into_inner);
-        all.verdicts.append(&mut walked.verdicts);
-        all.candidates.append(&mut walked.candidates);
-        Ok(())
+    }
+
+    /// Walks a directory and all below it, by several threads.
+    fn run(&self, root: Directory) -> Result<Walked> {
+        let queue = Queue::new(root);
+        let all = Mutex::new(Walked::default());
+        let work = || {
+            let (mut list, mut walked) = (List::default(), Walked::default());
+            while let Some(mut claim) = queue.take() {
+                self.directory(&mut claim, &mut list, &mut walked)?;
+            }
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.verdicts.append(&mut walked.verdicts);
+            all.candidates.append(&mut walked.candidates);
+            Ok(())
+        };
+        workers(threads(), || work().inspect_err(|_| queue.stop()))?;
+        Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn directory(
@@ -144,7 +147,7 @@ impl Walk<'_> {
                 });
             }
         }
-        self.candidates(&task.path, list, walked);
+        candidates(self.filter, &task.path, list, &mut walked.candidates);
         Ok(())
     }
 
@@ -179,7 +182,9 @@ impl Walk<'_> {
                 Verdict::Gone
             }
             Some(_) => match directory.stat(name) {
-                Ok(stat) if self.is_unmodified(entry, &stat) => return Ok(()),
+                Ok(stat) if self.stamps.vouch(recorded(entry), &entry.stat, &stat) => {
+                    return Ok(());
+                }
                 Ok(_) => Verdict::Read,
                 Err(Errno::NOENT) => Verdict::Gone,
                 Err(error) => return Err(error),
@@ -198,68 +203,25 @@ impl Walk<'_> {
         }
     }
 
-    fn candidates(&self, directory: &[u8], list: &List, walked: &mut Walked) {
-        for (name, kind) in list.rest() {
-            let path = join(directory, name);
-            let wanted = match kind {
-                FileType::Directory => self.filter.leads_to(&path),
-                FileType::RegularFile | FileType::Symlink => self.filter.covers(&path),
-                _ => false,
-            };
-            if wanted {
-                let directory = kind == FileType::Directory;
-                walked.candidates.push(Candidate { path, directory });
-            }
-        }
-    }
-
-    fn is_unmodified(&self, entry: &Entry, stat: &Stat) -> bool {
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        let mode = match entry.mode {
-            Mode::SYMLINK => kind == FileType::Symlink,
-            mode => kind == FileType::RegularFile && mode.bits() == file_mode(stat),
-        };
-        let known = &entry.stat;
-        mode && i64::from(known.size) == stat.st_size & 0xffff_ffff
-            && same_time(
-                (known.mtime.secs, known.mtime.nsecs),
-                stat.st_mtime,
-                stat.st_mtime_nsec,
-            )
-            && same_time(
-                (known.ctime.secs, known.ctime.nsecs),
-                stat.st_ctime,
-                stat.st_ctime_nsec,
-            )
-            && u64::from(known.ino) == stat.st_ino & 0xffff_ffff
-            && (known.uid, known.gid) == (stat.st_uid, stat.st_gid)
-            && !self.is_racy(entry)
-    }
-
-    /// Whether the file may have been written again after its status was recorded, without its
-    /// times showing it.
-    fn is_racy(&self, entry: &Entry) -> bool {
-        let modified = (
-            i64::from(entry.stat.mtime.secs),
-            i64::from(entry.stat.mtime.nsecs),
-        );
-        if modified.1 == 0 || self.written.1 == 0 {
-            // Somebody counts in whole seconds: the tool, or the file system.
-            return modified.0 >= self.written.0;
-        }
-        let nanoseconds = |(seconds, nanoseconds)| seconds * SECOND_NS + nanoseconds;
-        nanoseconds(modified) + TICK_NS >= nanoseconds(self.written)
-    }
-
     fn path(&self, number: usize) -> &[u8] {
         self.index.entries()[number].path(self.index)
     }
 }
 
-/// Compares a time of an index entry with a file's; a tool may have left out the nanoseconds.
-fn same_time(known: (u32, u32), seconds: i64, nanoseconds: u64) -> bool {
-    i64::from(known.0) == seconds & 0xffff_ffff
-        && (known.1 == 0 || u64::from(known.1) == nanoseconds)
+/// Adds what is left in the list of a directory and is asked for.
+pub fn candidates(filter: &Filter, directory: &[u8], list: &List, found: &mut Vec<Candidate>) {
+    for (name, kind) in list.rest() {
+        let path = join(directory, name);
+        let wanted = match kind {
+            FileType::Directory => filter.leads_to(&path),
+            FileType::RegularFile | FileType::Symlink => filter.covers(&path),
+            _ => false,
+        };
+        if wanted {
+            let directory = kind == FileType::Directory;
+            found.push(Candidate { path, directory });
+        }
+    }
 }
 
 pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {

@@ -19,6 +19,7 @@ from tatami.scenarios.history.reading import Source
 from tatami.store import git
 from tatami.store.locate import Place
 from tatami.values.errors import HubError
+from tatami.workspaces.kinds import mounting
 
 TRUNK = "main"
 """The clone's own name for the trunk, whatever the source calls its branches."""
@@ -56,10 +57,11 @@ def _terminable() -> Iterator[None]:
 
 
 def remove(path: str) -> None:
-    """Removes a directory with everything in it.
+    """Removes a directory with everything in it, overlay workspaces too.
 
     Where the disk is told of every freed block an unlink waits for it, and many can wait at once.
     """
+    mounting.detach_below(path)
     with ThreadPoolExecutor(REMOVERS, "remove") as pool:
         list(pool.map(_empty, [folder for folder, _, _ in os.walk(path)]))
     shutil.rmtree(path, ignore_errors=True)

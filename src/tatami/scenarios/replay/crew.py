@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from time import perf_counter
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from tatami.client.swarm import Agent, FileContent, Swarm
 from tatami.scenarios.history.clone import TRUNK
@@ -20,38 +20,27 @@ TRAILER = "Replayed-from: "
 ORACLE_TRAILER = "Oracle-for: "
 
 
-class Crew:
-    """K agents and an oracle over one repository; closing it stops the hub."""
+class Crew(ExitStack):
+    """K agents and an oracle over one repository; leaving it closes all their connections."""
 
     def __init__(self, root: str, cast: Cast, watcher: Watcher) -> None:
+        super().__init__()
         self.names = list(cast.agents)
         self._watcher = watcher
         if cast.asked.batch_size:
             _set_batch_size(root, cast.asked.batch_size)
         self._objects = Objects(os.path.join(root, ".git"))
-        self._swarms = [Swarm.open(root, init=True)]
+        self.callback(self._objects.close)
+        self.swarm = self.enter_context(Swarm.open(root, init=True))
         self._pool = ThreadPoolExecutor(len(self.names), "replay")
-        self.swarm = self._swarms[0]
         self.place = self.swarm.place
         with_files = cast.asked.source == "files"
         made = self.swarm.agents(self.names, workspace=with_files)
         self._agents = [Agent(self._connect(), a.name, a.workspace) for a in made]
         self._oracle = Agent(self._connect(), "oracle", None)
         self.swarm.agent("oracle", workspace=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.shutdown()
-        self._objects.close()
-        for swarm in self._swarms:
-            swarm.close()
+        # Left last, ended first: nobody's connection is closed under its thread.
+        self.callback(self._pool.shutdown)
 
     def reset(self, indices: Iterable[int]) -> None:
         """Puts these agents' lines and workspaces on the trunk, side by side."""
@@ -101,9 +90,7 @@ class Crew:
         return list(self._pool.map(call, indices))
 
     def _connect(self) -> Swarm:
-        swarm = Swarm(self.place)
-        self._swarms.append(swarm)
-        return swarm
+        return self.enter_context(Swarm(self.place))
 
 
 def _subject(part: Part) -> str:

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import psutil
 
-from tatami.client.swarm import Swarm
+from tatami.client.swarm import Agent, Swarm
 from tatami.scenarios.history.clone import TRUNK, stop_hub
 from tatami.scenarios.history.reading import divergent
-from tatami.scenarios.storm.values import ArmName, Found
+from tatami.scenarios.storm.values import ArmName, Found, From
 from tatami.store import git
 from tatami.store.locate import Place, find
 from tatami.values.errors import TatamiError
@@ -49,9 +49,12 @@ class Tatami:
     name: ArmName = "tatami"
     fsync = "barriers"
 
-    def __init__(self, root: str, agents: Sequence[str], with_files: bool) -> None:
+    def __init__(self, root: str, agents: Sequence[str], source: From) -> None:
+        with_files = source != "bytes"
+        kind = source if with_files else None
         with Swarm.open(root, init=True) as swarm:
-            made = swarm.agents(agents, workspace=with_files)
+            made = swarm.agents(agents, workspace=with_files, kind=kind)
+            _require_kind(made, kind)
             self._hub = psutil.Process(swarm.status()["hub"]["pid"])
         self.place: Place = find(root)
         self.workspaces = [agent.path if with_files else "" for agent in made]
@@ -77,6 +80,17 @@ class Tatami:
         commits = _by_message(self.place.common)
         new = [id for ids in commits.values() for id in ids]
         return Found(commits, divergent(self.place.common, new))
+
+
+def _require_kind(agents: Sequence[Agent], kind: str | None) -> None:
+    """Raises `TatamiError` where workspaces are not what is to be measured."""
+    other = {agent.workspace.kind for agent in agents if agent.workspace} - {kind}
+    if other:
+        raise TatamiError(
+            f"workspaces are of kind {', '.join(other)}, not {kind}",
+            code="kind_not_possible",
+            fix="tatami scenario run storm --source checkout",
+        )
 
 
 class GitWorktrees:

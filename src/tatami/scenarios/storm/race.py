@@ -131,7 +131,7 @@ def _row(asked: Asked, arm: Arm, orders: Sequence[Orders], runs: Sequence[Run]) 
         "fsync": arm.fsync,
         "failures": [words for run in runs for words in run.failures][:20],
     }
-    if row["source"] == "checkout" and arm.name == "tatami":
+    if row["source"] != "bytes" and arm.name == "tatami":
         hub = sum(run.hub_ms for run in runs)
         row["workspace_share"] = round(1 - hub / sum(acks), 3) if acks else 0.0
         row["scan_ms"] = round(sum(run.scan_ms for run in runs) / len(runs), 2)

@@ -95,7 +95,7 @@ def arm(asked: Asked, name: str, fsync: str, root: str) -> Arm:
     """Sets an arm up in a repository of its own."""
     agents = [f"agent-{number + 1}" for number in range(asked.agents)]
     if name == "tatami":
-        return Tatami(root, agents, asked.source == "checkout")
+        return Tatami(root, agents, asked.source)
     if name == "git-worktree":
         return GitWorktrees(root, agents, fsync)
     assert asked.jj

@@ -5,7 +5,7 @@ from typing import Literal
 
 ArmName = Literal["tatami", "git-worktree", "jj-workspace"]
 Workload = Literal["new", "edit"]
-From = Literal["bytes", "checkout"]
+From = Literal["bytes", "checkout", "overlay"]
 Fsync = Literal["default", "all", "both"]
 ARMS: tuple[ArmName, ...] = ("tatami", "git-worktree", "jj-workspace")
 

@@ -63,9 +63,10 @@ def main(path: str) -> int:
     with open(path, "rb") as file:
         orders = msgspec.msgpack.decode(file.read(), type=Orders)
     swarm = TimedSwarm(find(orders.root)) if orders.arm == "tatami" else None
-    agent = swarm.agent(orders.agent, workspace=orders.source == "checkout") if swarm else None
+    with_files = orders.source != "bytes"
+    agent = swarm.agent(orders.agent, workspace=with_files) if swarm else None
     if agent:
-        commit = _files(agent) if orders.source == "checkout" else _bytes(agent)
+        commit = _files(agent) if with_files else _bytes(agent)
     else:
         commit = _git(orders) if orders.arm == "git-worktree" else _jj(orders)
     sys.stdout.write("ready\n")
@@ -74,7 +75,7 @@ def main(path: str) -> int:
         return 1
     with open(orders.acks, "a", encoding="ascii") as acks:
         run = _run(commit, orders.steps, acks)
-    scan_ms = _scan_ms(agent) if agent and orders.source == "checkout" else 0.0
+    scan_ms = _scan_ms(agent) if agent and with_files else 0.0
     result = msgspec.to_builtins(run) | {"hub_ms": swarm.waited_ms if swarm else 0.0}
     with open(orders.result, "wb") as out:
         out.write(msgspec.json.encode(result | {"scan_ms": scan_ms}))

@@ -11,22 +11,27 @@ from tatami.ui.cli.output import document, say
 from tatami.version import VERSION
 
 VERBS = {
-    "init": ("repository:init", "Make a git repository a Tatami one."),
-    "serve": ("repository:serve", "Run the hub in the foreground."),
-    "stop": ("repository:stop", "Stop the hub after it has finished what it accepted."),
-    "status": ("repository:status", "Show hub, agents, landing queue, trunk and warnings."),
-    "workspace": ("workspace:app", "Make, list and remove agents' workspaces (alias ws)."),
-    "commit": ("commit:commit", "Commit the workspace you are in, durably."),
-    "land": ("land:land", "Land agents' lines on the trunk."),
-    "queue": ("land:queue_app", "Show and steer the landing queue."),
-    "conflicts": ("land:conflicts_app", "Show landings that were handed back, with every side."),
-    "log": ("history:log", "Show commits, newest first."),
-    "op": ("history:app", "Show the operation log."),
-    "fsck": ("repository:fsck", "Check that nothing acknowledged is missing."),
-    "replay": ("scenario:replay", "Deal a repository's real history to agents, all at once."),
-    "scenario": ("scenario:app", "Measure Tatami beside git worktrees and stock jj."),
+    "init": ("cli.repository:init", "Make a git repository a Tatami one."),
+    "serve": ("cli.repository:serve", "Run the hub in the foreground."),
+    "stop": ("cli.repository:stop", "Stop the hub after it has finished what it accepted."),
+    "status": ("cli.repository:status", "Show hub, agents, landing queue, trunk and warnings."),
+    "workspace": ("cli.workspace:app", "Make, list and remove agents' workspaces (alias ws)."),
+    "run": ("cli.run:run", "Run a command in an agent's workspace; its exit code is ours."),
+    "commit": ("cli.lines.commit:commit", "Commit the workspace you are in, durably."),
+    "undo": ("cli.lines.undo:undo", "Take back an agent's last step, and nothing of others'."),
+    "land": ("cli.land:land", "Land agents' lines on the trunk."),
+    "queue": ("cli.land:queue_app", "Show and steer the landing queue."),
+    "orient": ("cli.recovery.orient:orient", "Say where an agent is and what to know first."),
+    "conflicts": ("cli.land:conflicts_app", "Show landings that were handed back, every side."),
+    "log": ("cli.history:log", "Show commits, newest first."),
+    "op": ("cli.history:app", "Show the operation log."),
+    "hook": ("hooks.verb:hook", "Answer one of git's hooks; git starts this."),
+    "fsck": ("cli.repository:fsck", "Check that nothing acknowledged is missing."),
+    "eject": ("cli.recovery.eject:eject", "Leave plain git behind, and nothing of Tatami."),
+    "replay": ("cli.scenario:replay", "Deal a repository's real history to agents, all at once."),
+    "scenario": ("cli.scenario:app", "Measure Tatami beside git worktrees and stock jj."),
 }
-"""Verb -> where in `tatami.ui.cli` it is, and one line about it; in the order of the help page."""
+"""Verb -> where in `tatami.ui` it is, and one line about it; in the order of the help page."""
 ALIASES = {"ws": "workspace", "worktree": "workspace", "ops": "op"}
 
 
@@ -48,7 +53,7 @@ def build(summaries: bool = False) -> cyclopts.App:
     )
     for order, (name, (where, words)) in enumerate(VERBS.items()):
         help = words if summaries else None
-        app.command(f"tatami.ui.cli.{where}", name=name, help=help, sort_key=order)
+        app.command(f"tatami.ui.{where}", name=name, help=help, sort_key=order)
     return app
 
 

@@ -1,7 +1,6 @@
 """`log`, `op log`, `op show`."""
 
-import json as codec
-import sys
+from itertools import chain
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -16,6 +15,7 @@ SHOWN = 20
 """Commits or operations shown to people unless `--limit` says otherwise; JSON is not cut."""
 
 app = App(name="op", help="The operation log: everything that was ever done, in order.")
+app.command("tatami.ui.cli.lines.restore:restore", name="restore")
 
 
 def log(*revs: str, all: AllFlag = False, limit: int | None = None, json: JsonFlag = False) -> int:
@@ -24,7 +24,7 @@ def log(*revs: str, all: AllFlag = False, limit: int | None = None, json: JsonFl
     Parameters
     ----------
     revs
-        Bookmarks, commit or change ids, git refs (default: the trunk).
+        Agents, bookmarks, commit or change ids, git refs (default: the trunk).
     all
         Every agent's line and the trunk.
     limit
@@ -38,7 +38,7 @@ def log(*revs: str, all: AllFlag = False, limit: int | None = None, json: JsonFl
         with Swarm.open() as swarm:
             for row in swarm.log(*revs, all=all, limit=count):
                 if json:
-                    sys.stdout.write(codec.dumps(row, ensure_ascii=False) + "\n")
+                    document(row)
                     continue
                 marks = ("landed " if row["landed"] else "") + ("conflict " * row["conflict"])
                 who = f"{row['agent']} " if row["agent"] else ""
@@ -64,9 +64,9 @@ def op_log(*, limit: int | None = None, json: JsonFlag = False) -> int:
     def work() -> None:
         count = limit if json or limit is not None else SHOWN
         with Swarm.open() as swarm:
-            for row in swarm.operations(count):
+            for row in chain.from_iterable(swarm.operation_pages(count)):
                 if json:
-                    sys.stdout.write(codec.dumps(row, ensure_ascii=False) + "\n")
+                    document(row)
                 else:
                     print(f"{row['op'][:12]} {row['time']} {visible(row['description'])}")
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from tatami.client.connection import Connection
 from tatami.store.locate import find, marker
 from tatami.ui.cli.output import Json, document, guarded, one_line, say, visible
+from tatami.values.errors import TatamiError
 from tatami.workspaces import worktree
+from tatami.workspaces.kinds import layers
 
 VALUES = {"-m": "message", "--message": "message", "--agent": "agent", "--ack": "ack"}
 FLAGS = {"--json": "json", "--amend": "amend", "--no-verify": "no_verify", "-n": "no_verify"}
@@ -37,10 +39,8 @@ def status(as_json: bool) -> None:
         space = spaces.get(agent["name"])
         agent["workspace"] = space.path if space else None
     for space in spaces.values():
-        if worktree.state(space) != "ready":
-            shown["warnings"].append(
-                f"workspace {space.name} at {space.path} is {worktree.state(space)}"
-            )
+        shown["warnings"] += worktree.warnings(space)
+    shown["warnings"] += layers.lost(place.common)
     if as_json:
         document(shown)
         return
@@ -69,7 +69,12 @@ def commit(options: Json) -> None:
 
     place = find()
     marker(place)
-    space = working.workspace_at(place, options["agent"])
+    try:
+        space = working.workspace_at(place, options["agent"])
+    except TatamiError as error:
+        from tatami.client import running
+
+        space = running.step_inside(place, options["agent"], error)
     paths = working.paths_inside(space, options["paths"], os.getcwd())
     connection = Connection(place)
 

@@ -1,5 +1,6 @@
 """`land`, `queue`, `conflicts`."""
 
+from collections.abc import Callable
 from shlex import quote
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from cyclopts import App, Parameter
 from tatami.client.swarm import Swarm
 from tatami.client.values import LandingResult
 from tatami.store.locate import Place, marker
-from tatami.ui.cli.output import Json, document, guarded, one_line, say, visible
+from tatami.ui.cli.output import Json, document, failure, guarded, one_line, say, visible
 from tatami.values.errors import UsageError
 from tatami.workspaces import worktree
 
@@ -48,6 +49,8 @@ def land(
                 else:
                     print("queued " + " ".join(map(str, landing.entries)))
                 return 0
+            if swarm.ask("queue", {})["paused"]:
+                say("the landing queue is paused; this waits for: tatami queue resume")
             results = landing.results()
             if json:
                 entries = set(landing.entries)
@@ -89,10 +92,15 @@ def queue_list(
 
     def work() -> None:
         with Swarm.open() as swarm:
-            rows = swarm.queue(done=all)
+            found = swarm.ask("queue", {"done": all})
+        rows = found["entries"]
+        if found["paused"]:
+            say("the queue is paused; tatami queue resume")
         if json:
             document(rows)
             return
+        if not rows:
+            say("nothing waits to land")
         for row in rows:
             print(f"{row['entry']:4} {row['state']:12} {row['agent']} {one_line(row['reason'])}")
 
@@ -104,8 +112,6 @@ queue_app.command(queue_list, name=["list", "status"])
 
 def _act(action: str, entries: tuple[int, ...], as_json: bool) -> int:
     def work() -> None:
-        if not entries and action in {"retry", "reject"}:
-            raise UsageError("no queue entry is given", code="usage", fix="tatami queue")
         with Swarm.open() as swarm:
             result = swarm.queue_action(action, entries)
         if as_json:
@@ -116,32 +122,32 @@ def _act(action: str, entries: tuple[int, ...], as_json: bool) -> int:
     return guarded(as_json, work)
 
 
-@queue_app.command
-def retry(*entries: int, json: JsonFlag = False) -> int:
-    """Queue handed-back or rejected entries again.
+def _on_entries(action: str) -> Callable[..., int]:
+    """Makes a verb that does something to entries of the queue."""
 
-    Parameters
-    ----------
-    entries
-        Entry numbers.
-    json
-        Print one JSON document.
-    """
-    return _act("retry", entries, json)
+    def verb(*entries: int, json: JsonFlag = False) -> int:
+        """Steer the landing queue.
+
+        Parameters
+        ----------
+        entries
+            Entry numbers.
+        json
+            Print one JSON document.
+        """
+        if not entries:
+            error = UsageError("no queue entry is given", code="usage", fix="tatami queue")
+            return failure(error, json)
+        return _act(action, entries, json)
+
+    return verb
 
 
-@queue_app.command
-def reject(*entries: int, json: JsonFlag = False) -> int:
-    """Take entries out of the queue; their commits stay.
-
-    Parameters
-    ----------
-    entries
-        Entry numbers.
-    json
-        Print one JSON document.
-    """
-    return _act("reject", entries, json)
+for _name, _help in (
+    ("retry", "Queue handed-back or rejected entries again."),
+    ("reject", "Take entries out of the queue; their commits stay."),
+):
+    queue_app.command(_on_entries(_name), name=_name, help=_help)
 
 
 @queue_app.command
@@ -168,10 +174,12 @@ def conflicts_list(*, json: JsonFlag = False) -> int:
 
     def work() -> None:
         with Swarm.open() as swarm:
-            rows = [row for row in swarm.queue() if row["state"] == "handed_back"]
+            rows = [row for row in swarm.queue() if row["conflicts"]]
         if json:
             document(rows)
             return
+        if not rows:
+            say("no landing is in conflict")
         for row in rows:
             paths = ", ".join(conflict["path"] for conflict in row["conflicts"])
             print(f"{row['entry']:4} {row['agent']} {visible(paths)}")

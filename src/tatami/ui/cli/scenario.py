@@ -165,7 +165,7 @@ def run(  # noqa: PLR0913 - the flags of a verb
     agents: int = 10,
     commits: int = 100,
     workload: Literal["new", "edit"] = "new",
-    source: Literal["bytes", "checkout"] = "bytes",
+    source: Literal["bytes", "checkout", "overlay"] = "bytes",
     mode: str = "shared-log",
     git_fsync: Literal["default", "all", "both"] = "default",
     files: int = 5000,
@@ -187,7 +187,7 @@ def run(  # noqa: PLR0913 - the flags of a verb
     workload
         New files, or edits of existing ones.
     source
-        Tatami's agents commit bytes, or files of their workspaces.
+        Tatami's agents commit bytes, or files of their workspaces: checkouts, or overlays.
     mode
         The op-log mode.
     git_fsync

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -11,21 +11,33 @@ from tatami.client import workspaces
 from tatami.client.swarm import Swarm
 from tatami.client.working import workspace_at
 from tatami.client.workspaces import Removal
-from tatami.store.locate import find, marker
+from tatami.store.locate import Place, find, marker
 from tatami.ui.cli.output import Json, document, guarded, say, visible
-from tatami.values.errors import UsageError
+from tatami.values.errors import TatamiError, UsageError
 from tatami.values.ids import agent_name
-from tatami.workspaces import git, line, making, staging, worktree
+from tatami.workspaces import git, line, staging, worktree
+from tatami.workspaces.kinds import choosing
+from tatami.workspaces.lifetime import making
+from tatami.workspaces.worktree import Workspace
 
 JsonFlag = Annotated[bool, Parameter("--json", negative="")]
 SHOWN_PATHS = 10
 """Paths listed to people before the rest is counted."""
 
 app = App(name="workspace", help="Agents' workspaces: git worktrees with a line of changes each.")
+app.command("tatami.ui.cli.lines.sync:sync", name="sync")
+app.command("tatami.ui.cli.recovery.recover:recover", name="recover")
+app.command("tatami.ui.cli.recovery.adopt:adopt", name="adopt")
 
 
 @app.command(name=["add", "create", "new"])
-def add(*names: str, base: str | None = None, json: JsonFlag = False) -> int:
+def add(
+    *names: str,
+    base: str | None = None,
+    kind: Literal["auto", "checkout", "overlay", "sparse"] | None = None,
+    sparse: Annotated[list[str] | None, Parameter(negative="")] = None,
+    json: JsonFlag = False,
+) -> int:
     """Make workspaces for agents, side by side.
 
     Parameters
@@ -34,6 +46,12 @@ def add(*names: str, base: str | None = None, json: JsonFlag = False) -> int:
         The agents' names.
     base
         Where their lines begin: a bookmark, commit or git ref (default: the trunk).
+    kind
+        How they get their files (default: what this machine's settings say, or auto): checkout
+        writes them all; overlay shows one shared tree and keeps what an agent changes; sparse
+        writes some directories; auto is overlay where that works and pays, else checkout.
+    sparse
+        A directory that a sparse workspace has, with all below it; can be given several times.
     json
         Print one JSON document.
     """
@@ -43,15 +61,19 @@ def add(*names: str, base: str | None = None, json: JsonFlag = False) -> int:
             raise UsageError("no name is given", code="usage", fix="tatami workspace add coder-1")
         with Swarm.open() as swarm:
             known = _known(swarm, names, base)
-            swarm.agents(names, base, existing=known)
+            wanted = choosing.wanted(swarm.place.root, kind, sparse or ())
+            swarm.agents(names, base, existing=known, kind=kind, sparse=sparse or (), fresh=True)
             rows = swarm.workspaces(*names)
+            rows = [_noted(swarm.place, wanted, row) for row in rows]
             trunk = marker(swarm.place).trunk
         if json:
             document(rows)
             return
         for row in rows:
             print(f"{row['name']}  {row['path']}")
-            print(f"  base {row['base'][:12]}, {row['behind']} behind {trunk}")
+            print(f"  {row['kind']}, base {row['base'][:12]}, {row['behind']} behind {trunk}")
+            if "note" in row:
+                say(f"  note: {row['note']}")
         first = rows[0]
         say(f"next: cd {first['path']}")
         say("      edit, then: tatami commit -m MESSAGE && tatami land")
@@ -79,7 +101,8 @@ def show_all(*, json: JsonFlag = False) -> int:
             state = "dirty" if row["dirty"] else "clean"
             state = state if row["state"] == "ready" else row["state"]
             print(
-                f"{row['name']}  {row['base'][:12] or '-'}  {row['behind']} behind  {state}  "
+                f"{row['name']}  {row['kind']}  {row['base'][:12] or '-'}  "
+                f"{row['behind']} behind  {state}  "
                 f"{visible(row['path'])}"
             )
         if not rows:
@@ -110,7 +133,7 @@ def diff(
     def work() -> None:
         place = find()
         trunk = f"refs/heads/{marker(place).trunk}"
-        space = workspace_at(place, name)
+        space = _seen(place, name)
         head = worktree.head(space)
         behind = line.behind(space, head)
         head = behind.commit if behind else head
@@ -157,7 +180,8 @@ def remove(
         place = find()
         marker(place)
         for name in names:
-            workspaces.named(place, name)
+            if worktree.state(workspaces.named(place, name)) == "unmounted":
+                _seen(place, name)
         if dry_run:
             _print_all([workspaces.preview(place, name) for name in names], json, _planned)
             return
@@ -170,6 +194,22 @@ def remove(
         _print_all(done, json, _removed)
 
     return guarded(json, work)
+
+
+def _noted(place: Place, wanted: choosing.Wanted, row: Json) -> Json:
+    """A row with a note where the workspace is not quite what was asked for."""
+    note = choosing.note(place.common, wanted, row["name"], row["kind"])
+    return {**row, "note": note} if note else row
+
+
+def _seen(place: Place, name: str | None) -> Workspace:
+    """The workspace, where need be made visible to this process alone."""
+    try:
+        return workspace_at(place, name)
+    except TatamiError as error:
+        from tatami.client import running
+
+        return running.step_inside(place, name, error)
 
 
 def _known(swarm: Swarm, names: tuple[str, ...], base: str | None) -> bool:

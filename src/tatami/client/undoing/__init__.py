@@ -1,0 +1,1 @@
+"""Undoing in the client: the line goes back in the hub, index and files follow here."""

@@ -1,0 +1,1 @@
+"""Mending a repository: nothing is deleted, what is broken is set aside."""

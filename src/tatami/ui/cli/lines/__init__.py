@@ -1,0 +1,1 @@
+"""What moves agents' lines: commit, sync, undo, and restoring all of them."""

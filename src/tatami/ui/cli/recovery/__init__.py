@@ -1,0 +1,1 @@
+"""Verbs that keep work: find it again, take it over, hand it back, say how it stands."""

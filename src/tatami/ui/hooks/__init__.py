@@ -1,0 +1,1 @@
+"""What git and other hosts call."""

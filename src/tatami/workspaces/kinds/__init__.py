@@ -1,0 +1,1 @@
+"""Kinds of workspaces besides the plain checkout: overlays over a shared tree, and sparse ones."""

@@ -1,0 +1,1 @@
+"""How workspaces come to be, and how they go."""

@@ -1,0 +1,62 @@
+"""A small ext4 file system on a loop device, whose power can be cut."""
+
+import fcntl
+import os
+import struct
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+FS_IOC_SHUTDOWN = 0x8004587D
+"""`_IOR('X', 125, __u32)` of `linux/fs.h`'s ext4 and xfs."""
+WITHOUT_LOG_FLUSH = 2
+"""What is in the journal's memory is lost as well: nothing is written from this moment on."""
+UNMOUNT_SECONDS_MAX = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image file and the directory it is mounted at."""
+
+    file: Path
+    place: Path
+
+    @classmethod
+    def make(cls, directory: Path, megabytes: int) -> "Image":
+        """Makes and mounts one; raises `OSError` or `CalledProcessError` where that cannot be."""
+        image = cls(directory / "disk.img", directory / "disk")
+        image.place.mkdir(parents=True, exist_ok=True)
+        with image.file.open("wb") as file:
+            file.truncate(megabytes << 20)
+        _run("mkfs.ext4", "-q", "-F", "-m", "0", str(image.file))
+        image.mount()
+        return image
+
+    def mount(self) -> None:
+        """Mounts it; the journal is replayed as after a power cut."""
+        _run("mount", "-o", "loop", str(self.file), str(self.place))
+
+    def cut(self) -> None:
+        """Cuts the power: what has not reached the disk never will."""
+        place = os.open(self.place, os.O_RDONLY)
+        try:
+            fcntl.ioctl(place, FS_IOC_SHUTDOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
+        finally:
+            os.close(place)
+
+    def unmount(self) -> None:
+        """Unmounts it, as soon as nobody uses it any more."""
+        give_up = time.monotonic() + UNMOUNT_SECONDS_MAX
+        while True:
+            done = subprocess.run(["umount", self.place], capture_output=True, check=False)
+            if done.returncode == 0 or not os.path.ismount(self.place):
+                return
+            if time.monotonic() > give_up:
+                subprocess.run(["umount", "--lazy", self.place], check=True)
+                raise TimeoutError(done.stderr.decode())
+            time.sleep(0.01)
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True)

@@ -1,0 +1,1 @@
+"""Long drills; each also runs in a small size as a test."""

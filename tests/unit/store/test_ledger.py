@@ -1,0 +1,142 @@
+"""The hub's table: what it holds, and what happens where the disk does not take it."""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from tatami.protocol.hub import Answer, Json
+from tatami.schedule.landing import Entry
+from tatami.store.ledger import PAGE, Ledger
+from tatami.values.errors import TatamiError
+from tatami.values.ids import CommandId
+
+CLIENT = "0000000000000000000000aa"
+SMALL_MAP_BYTES = 1 << 16
+ENTRY = Entry(1, "a", ("c1",), None)
+Change = Callable[[Ledger], object]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger with nothing in it, whose map holds a few pages."""
+    one = Ledger(str(tmp_path / "ledger"), map_bytes=SMALL_MAP_BYTES)
+    yield one
+    one.close()
+
+
+@contextmanager
+def on_another_file(path: str, flags: int) -> Iterator[None]:
+    """Lets what is written to the table's file go to another one."""
+    target = os.open(path, flags)
+    ours = [int(fd) for fd in os.listdir("/proc/self/fd") if leads_to_a_table(fd)]
+    kept = {fd: os.dup(fd) for fd in ours}
+    assert ours
+    for fd in ours:
+        os.dup2(target, fd)
+    try:
+        yield
+    finally:
+        for fd, real in kept.items():
+            os.dup2(real, fd)
+            os.close(real)
+        os.close(target)
+
+
+def leads_to_a_table(fd: str) -> bool:
+    """Whether a descriptor of this process is LMDB's."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").endswith("/data.mdb")
+    except FileNotFoundError:
+        return False
+
+
+WRITES: list[Change] = [
+    lambda ledger: ledger.save(entries=[ENTRY]),
+    lambda ledger: ledger.forget_entries([1]),
+    lambda ledger: ledger.trim_answers(1),
+]
+
+
+@pytest.mark.parametrize("change", WRITES, ids=["save", "forget", "trim"])
+def test_a_full_disk_is_said_and_may_be_tried_again(ledger: Ledger, change: Change) -> None:
+    """Nothing is recorded; with space the same call goes through."""
+    ledger.save(entries=[ENTRY])
+    with on_another_file("/dev/full", os.O_RDWR), pytest.raises(TatamiError) as refused:
+        change(ledger)
+    assert (refused.value.code, refused.value.retryable) == ("no_space", True)
+    assert ledger.entries() == [ENTRY]
+    change(ledger)
+
+
+@pytest.mark.parametrize("change", WRITES, ids=["save", "forget", "trim"])
+def test_a_disk_that_fails_is_not_tried_again(ledger: Ledger, change: Change) -> None:
+    """The code is the one that makes the writer end the hub without an answer."""
+    ledger.save(entries=[ENTRY])
+    with on_another_file("/dev/null", os.O_RDONLY), pytest.raises(TatamiError) as refused:
+        change(ledger)
+    assert (refused.value.code, refused.value.retryable) == ("sync_failed", False)
+
+
+def test_a_mistake_of_ours_is_not_the_disk_s(ledger: Ledger) -> None:
+    """A key that LMDB does not take must not end the hub."""
+    with pytest.raises(lmdb.BadValsizeError):
+        ledger.save(answers=[(CommandId("f" * 1000, 1), Answer({}))])
+
+
+def test_a_full_map_grows(ledger: Ledger) -> None:
+    """The size of the map is nobody's problem: what does not fit is saved all the same."""
+    events: list[tuple[int, Json]] = [(n, {"text": "x" * 100}) for n in range(1, 5000)]
+    ledger.save(events=events)
+    assert ledger.events() == events
+
+
+def test_the_map_grows_beside_a_reader(ledger: Ledger) -> None:
+    """Growing waits until nobody reads, because it moves what they look at."""
+    done = threading.Event()
+    counts = []
+
+    def read() -> None:
+        while not done.is_set():
+            counts.append(len(ledger.events()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for first in range(1, 4001, 100):
+        ledger.save(events=[(first + n, {"text": "x" * 100}) for n in range(100)])
+    done.set()
+    reader.join()
+    assert counts == sorted(counts)
+    assert len(ledger.events()) == 4000
+
+
+def test_answers_come_back_however_many_there_are(ledger: Ledger) -> None:
+    """They are read page by page, each once and in order."""
+    answers = [(CommandId(CLIENT, n), Answer({"n": n})) for n in range(1, 2 * PAGE + 2)]
+    ledger.save(answers=answers)
+    assert list(ledger.answers()) == answers
+
+
+def test_an_entry_comes_back_as_it_was(ledger: Ledger) -> None:
+    """Also what it builds on, and alone."""
+    entry = Entry(7, "a", ("c1", "c2"), "make", state="landed", landed=("t1", "t2"), builds_on=(5,))
+    ledger.save(entries=[entry])
+    assert (ledger.entries(), ledger.entry(7), ledger.entry(8)) == ([entry], entry, None)
+
+
+def test_an_entry_of_an_earlier_release_can_be_read(tmp_path: Path) -> None:
+    """What it builds on was not recorded then."""
+    directory = str(tmp_path / "ledger")
+    Ledger(directory).close()
+    row = {"number": 1, "agent": "a", "commits": ["c1"], "verify": None, "state": "queued"}
+    row |= {"reason": "", "landed": [], "conflicts": [], "tree": "", "resolved": 0}
+    with lmdb.open(directory, max_dbs=8) as table:
+        queue = table.open_db(b"queue")
+        with table.begin(write=True, db=queue) as write:
+            write.put((1).to_bytes(8, "big"), json.dumps(row).encode())
+    assert Ledger(directory).entries() == [ENTRY]
