@@ -3,13 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tatami
 from tatami.store.fsck import Report, check
-from tatami.store.repair.repair import repair
 from tatami.store.locate import find, marker
+from tatami.store.repair.repair import repair
 from tatami.store.stock import OwnPacks
 from tatami.values.errors import TatamiError
 from tests import sandbox
@@ -163,6 +163,53 @@ class Cell:
     missing: int
     what: str
 
+    @property
+    def passed(self) -> bool:
+        """Whether it did no harm, or was found, named and repaired."""
+        return self.harmless or (self.detected and self.named and self.recovered)
+
+    @property
+    def mark(self) -> str:
+        """The cell of the table."""
+        if self.what == "nothing changed":
+            return "-"
+        if self.harmless:
+            return "harmless"
+        words = [("detected", self.detected), ("named", self.named), ("recovered", self.recovered)]
+        if not self.passed:
+            return "**not** " + ", ".join(word for word, is_so in words if not is_so)
+        return f"recovered, {self.missing} lost" if self.missing else "recovered"
+
+    def as_json(self) -> dict[str, object]:
+        """Everything there is to know about it."""
+        return asdict(self)
+
+
+INTRODUCTION = """\
+# Damage at rest
+
+Made by `python -m bench.torture corruption`: one file of each kind is damaged in a copy of a small
+repository (two agents, five acknowledged commits each, one landing), `tatami fsck` is asked, a hub
+is started on it as it is, then `tatami fsck --repair --yes` runs, and agents go on and land.
+
+*recovered*: found and named by `fsck`, never served as if it were right, repaired so that nothing
+is found afterwards and agents go on; nothing was deleted. *N lost*: of the ten acknowledged commits
+N cannot be whole any more, because their content was in what was damaged; they are named.
+*harmless*: nobody reads those bytes, or jj makes them anew. *-*: the damage changes nothing (op
+heads are empty files; only their names count).
+
+"""
+
+
+def matrix(cells: list[Cell]) -> str:
+    """The table: a row for each kind of file, a column for each damage."""
+    columns = list(dict.fromkeys(cell.damage for cell in cells))
+    lines = ["| file | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for kind in dict.fromkeys(cell.kind for cell in cells):
+        marks = {cell.damage: cell.mark for cell in cells if cell.kind == kind}
+        lines.append(f"| {kind} | " + " | ".join(marks.get(c, "") for c in columns) + " |")
+    return INTRODUCTION + "\n".join(lines) + "\n"
+
 
 def suffer(made: Victim, directory: Path, kind: str, damage: str) -> Cell:
     """Damages a copy, asks fsck, repairs, and asks whether all goes on."""
@@ -197,7 +244,7 @@ def _said(victim: Victim) -> list[str]:
 
 
 def _names(path: Path) -> set[str]:
-    """What a message may call a file: its name (without a suffix), or a folder that is all of it."""
+    """What a message may call a file: its name (without a suffix), or a folder that is it all."""
     return {path.name, path.stem[:40], f"{path.parent.name}/{path.name}", _folder(path)} | (
         {str(path.parent)} if path.suffix == ".mdb" else set()
     )

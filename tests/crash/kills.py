@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,12 +91,18 @@ class Kills:
     def _kill_client(self, killer: list[str], root: Path, client: list[str]) -> list[str]:
         """A second client goes on where the first one died."""
         sandbox.tatami_json(root, "status")
-        subprocess.run([*killer, *client], check=False, cwd="/", timeout=SECONDS_MAX)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                [*killer, *client], check=False, cwd="/", timeout=SECONDS_MAX, capture_output=True
+            )
         return _failures(client)
 
 
 def _failures(client: list[str]) -> list[str]:
-    done = subprocess.run(
-        client, capture_output=True, check=False, cwd="/", timeout=SECONDS_MAX, encoding="utf-8"
-    )
+    try:
+        done = subprocess.run(
+            client, capture_output=True, check=False, cwd="/", timeout=SECONDS_MAX, encoding="utf-8"
+        )
+    except subprocess.TimeoutExpired:
+        return [f"the workload did not end within {SECONDS_MAX:.0f} seconds"]
     return [done.stderr.strip().splitlines()[-1]] if done.returncode else []

@@ -1,4 +1,4 @@
-"""A disk that fails or is full, and a system that gives no more: nothing half done, nothing lost."""
+"""A disk that fails or is full, a system that gives no more: nothing half done or lost."""
 
 import os
 import resource
@@ -52,7 +52,7 @@ def failing_hub(strace: str, root: Path, call: str, error: str) -> subprocess.Po
     """Starts a hub one of whose calls fails with an error; returns when it serves, or has ended."""
     ours, theirs = os.pipe()
     options = ["-f", "-qq", "--seccomp-bpf", "-o", os.devnull]
-    inject = ["-e", f"trace={call.split(':')[0]}", "-e", f"inject={call}:error={error}"]
+    inject = ["-e", f"trace={call.split(':', maxsplit=1)[0]}", "-e", f"inject={call}:error={error}"]
     hub = [sys.executable, "-P", "-m", "tatami.hub", str(root), str(theirs)]
     process = subprocess.Popen([strace, *options, *inject, *hub], pass_fds=(theirs,), cwd="/")
     os.close(theirs)
@@ -107,7 +107,8 @@ def test_a_full_file_system_refuses_and_goes_on(small_disk: Path) -> None:
 
     def fill() -> None:
         for number in range(400):
-            acked.append(agent.commit("fill", {f"{number}.bin": os.urandom(100_000)}).id)
+            result = agent.commit("fill", {f"{number}.bin": os.urandom(100_000)})
+            acked.append(result.id)
 
     with tatami.Swarm.open(root, init=True) as swarm:
         agent = swarm.agent("coder-1", workspace=False)

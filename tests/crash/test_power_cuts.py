@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.crash import verdict
-from tests.crash.cuts import MEGABYTES, power_cuts
+from tests.crash.cuts import MEGABYTES, power_cuts, without_barrier
 from tests.crash.image import Image
 
-SOURCE = Path(__file__).with_name("native") / "nosync.c"
 SEEDS, CUTS = (1, 2, 3, 4), 10
 UNTIL_LOST = 25
 """Cuts after which a missing barrier must have shown; the first few mostly do."""
@@ -35,14 +34,10 @@ def disks(tmp_path_factory: pytest.TempPathFactory, hermetic_environment: None) 
 @pytest.fixture
 def nosync(tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """A library that takes the barrier away which the test names."""
-    library = tmp_path / "nosync.so"
-    define = f"-DBARRIER={request.param}"
-    words = ["cc", "-O1", "-Wall", "-Wextra", "-shared", "-fPIC", define, "-o", str(library)]
     try:
-        subprocess.run([*words, str(SOURCE), "-ldl"], check=True, capture_output=True)
+        return str(without_barrier(request.param, tmp_path))
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"a C compiler is needed: {error}")
-    return str(library)
 
 
 @pytest.mark.timeout(300)

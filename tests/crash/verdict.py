@@ -1,4 +1,4 @@
-"""What must be true after every crash, whatever it was: nothing lost, nothing twice, all readable."""
+"""What must be true after every crash: nothing lost, nothing twice, all readable."""
 
 import os
 import sys

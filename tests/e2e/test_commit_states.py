@@ -24,7 +24,7 @@ DIE_BEFORE_THE_INDEX = """
 import os, signal, sys
 from tatami.client import working
 from tatami.ui.cli.main import main
-def die(*arguments):
+def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 working.{where} = die
 main(sys.argv[1:])

@@ -19,7 +19,9 @@ pub fn threads() -> usize {
 /// Calls `work` for every number below `count`, each once; stops at the first error.
 pub fn each(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
     let next = AtomicUsize::new(0);
-    workers(threads().min(count), || {
+    // Asking how many there are takes longer than many a single piece.
+    let threads = if count > 1 { threads() } else { 1 };
+    workers(threads.min(count), || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= count {

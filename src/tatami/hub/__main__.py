@@ -134,7 +134,7 @@ def batching(place: Place) -> batch.Settings:
             raise ValueError("batch_size is at least 1, timeout_ms at least 0")
     except FileNotFoundError:
         return default
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"{path} cannot be used: {error}", code="bad_settings", fix=f"edit or remove {path}"
         ) from None

@@ -421,7 +421,8 @@ class Hub:
         if self._stopping:
             self._reply(number, n, Answer(error=stopping()))
             return
-        self._answer_from(self._readers.submit(call), number, n)
+        look = self._writer.submit(self._importing.look_at_all)
+        self._answer_from(self._readers.submit(lambda: (look.result(), call())[1]), number, n)
 
     def _answer_from(self, future: "Future[Answer]", number: int, n: int) -> None:
         def done(future: "Future[Answer]") -> None:
@@ -472,7 +473,7 @@ class Hub:
             return
         if self._lander.waiting and not self._queue.attempting:
             self._landers.submit(self._trunk.retry)
-        self._writer.submit(self._look_at_agents)
+        self._writer.submit(self._importing.look_at_all)
         busy = self._in_flight or self._queue.attempting or self._peers
         if busy:
             self._active = self._now()
@@ -491,10 +492,3 @@ class Hub:
             log.critical("the operation log in %s is gone", self._jj_repo)
             self._loop.create_task(self.stop())
         return True
-
-    def _look_at_agents(self) -> None:
-        """Plain git in a workspace is a member: what it did becomes the agent's line."""
-        try:
-            self._importing.look(self._record.repository.agents())
-        except TatamiError as error:
-            log.warning("git commits of agents wait: %s", error)

@@ -6,6 +6,7 @@ behind: whoever looks at an old commit or at somebody's branch has not given up 
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from shlex import quote
@@ -14,12 +15,13 @@ from tatami.hub.record import Record
 from tatami.protocol.hub import Json
 from tatami.store import git
 from tatami.store.repository import FIRST_EVENT, IMPORTED, Plan, Repository
-from tatami.values.errors import ConflictError
+from tatami.values.errors import ConflictError, TatamiError
 from tatami.values.ids import AGENT_REF_PREFIX, agent_bookmark, agent_ref
 from tatami.values.specs import OpSpec
 from tatami.workspaces import head, worktree
 
 Tell = Callable[[int, Sequence[Json]], None]
+log = logging.getLogger("tatami.hub")
 LEFT_BEHIND_MAX = 1000
 """Commits of a line looked at; one with more is not given up by checking something out."""
 
@@ -100,6 +102,13 @@ class Importing:
         that is not where the line is to go.
         """
         self._leaving[agent] = (commit, line)
+
+    def look_at_all(self) -> None:
+        """As `look`, for every agent; where that fails it is tried again soon."""
+        try:
+            self.look(self._repository.agents())
+        except TatamiError as error:
+            log.warning("git commits of agents wait: %s", error)
 
     def away(self, agent: str) -> Away | None:
         """Where the agent's workspace is, if it is not on its line; as of the last look."""

@@ -4,7 +4,6 @@ The operation log is the truth. The ledger holds what operations do not say (que
 copy of the rest up to a checkpoint; at start the operations after the checkpoint fill the gap.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +18,7 @@ from tatami.store.repository import (
     UNDID,
     Operation,
     Repository,
+    attribute_object,
     command_rows,
     imported_rows,
     landed_rows,
@@ -256,15 +256,15 @@ def answers_of(op: str, attributes: dict[str, str]) -> list[tuple[CommandId, Ans
             continue
         row: Json = {"agent": agent, "commit": commit, "change": change, "op": op}
         if verb == "agent":
-            rows = answers[parsed].result["agents"] if parsed in answers else []
-            assert isinstance(rows, list)
+            rows = answers[parsed].result.get("agents") if parsed in answers else None
+            rows = rows if isinstance(rows, list) else []
             answers[parsed] = Answer(
                 {"agents": [*rows, {"agent": agent, "head": commit}], "op": op}
             )
         elif verb == "undo":
-            answers[parsed] = Answer(row | json.loads(attributes[UNDID]))
+            answers[parsed] = Answer(row | attribute_object(attributes, UNDID))
         elif verb == "restore":
-            answers[parsed] = Answer({"op": op, **json.loads(attributes[RESTORED])})
+            answers[parsed] = Answer({"op": op, **attribute_object(attributes, RESTORED)})
         else:
             answers[parsed] = Answer(row)
     return list(answers.items())
@@ -272,11 +272,12 @@ def answers_of(op: str, attributes: dict[str, str]) -> list[tuple[CommandId, Ans
 
 def undoing_entry(attributes: dict[str, str]) -> Entry | None:
     """The queue entry that is to land what an undo takes back on the trunk; None for none."""
-    undid = json.loads(attributes.get(UNDID, "{}"))
-    if not undid.get("entry"):
+    undid = attribute_object(attributes, UNDID)
+    rows = command_rows(attributes)
+    if not undid.get("entry") or not rows:
         return None
-    agent = command_rows(attributes)[0][1]
-    return Entry(undid["entry"], agent, tuple(undid["inverse"]), undid["verify"], undoes=True)
+    inverse, verify = tuple(undid.get("inverse") or ()), undid.get("verify")
+    return Entry(undid["entry"], rows[0][1], inverse, verify, undoes=True)
 
 
 def entry_fact(entry: Entry) -> Json:

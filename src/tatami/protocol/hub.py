@@ -14,6 +14,8 @@ from tatami.values.ids import CommandId
 from tatami.values.limits import ANSWERS_KEPT_PER_CLIENT, CLIENTS_KEPT, EVENTS_KEPT
 
 Json = dict[str, object]
+EVERYTHING = 10**15
+"""More than any sequence number has digits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +151,26 @@ def remember(state: State, command: CommandId, answer: Answer) -> None:
     """Keeps an answer for whoever resends the command; also used to fill the table at start."""
     client = state.clients.pop(command.incarnation, None)
     if client is None:
-        # One that was forgotten while this was under way: what it asked before stays forgotten.
-        is_back = command.incarnation <= state.horizon
-        client = Client(forgotten=command.sequence - 1 if is_back else 0)
+        # Filled in at start, of a client that was forgotten before: what else it asked is unknown.
+        was_forgotten = command.incarnation < state.horizon
+        client = Client(forgotten=EVERYTHING if was_forgotten else 0)
     state.clients[command.incarnation] = client
     if len(state.clients) > state.clients_kept:
-        forgotten = next(iter(state.clients))
-        del state.clients[forgotten]
-        state.horizon = max(state.horizon, forgotten)
+        _forget_one(state)
     client.answers[command.sequence] = answer
     while len(client.answers) > state.answers_kept:
         sequence = min(client.answers)
         del client.answers[sequence]
         client.forgotten = max(client.forgotten, sequence)
+
+
+def _forget_one(state: State) -> None:
+    """Forgets who was heard of longest ago; not who is at it: the answer would bring it back."""
+    busy = {command.incarnation for command in state.waiting}
+    forgotten = next((client for client in state.clients if client not in busy), None)
+    if forgotten is not None:
+        del state.clients[forgotten]
+        state.horizon = max(state.horizon, forgotten)
 
 
 def _asked(state: State, asked: Asked) -> list[Effect]:

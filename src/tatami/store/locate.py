@@ -88,6 +88,8 @@ def recorded(place: Place) -> Marker:
             record = json.load(file)
         number, trunk = int(record["format"]), str(record["trunk"])
         jj_repo = os.path.join(place.state, record.get("jj", JJ_REPO))
+        if not trunk or "\0" in trunk + jj_repo:
+            raise ValueError("a name that is none")
     except FileNotFoundError:
         raise UsageError(
             f"{place.root} is not a Tatami repository yet",
@@ -96,9 +98,11 @@ def recorded(place: Place) -> Marker:
         ) from None
     except PermissionError as error:
         raise TatamiError(str(error), code="permission", fix=f"ls -ld {place.state}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TatamiError(
-            f"{place.state}/tatami.json is damaged: {error}", code="corrupt", fix="tatami init"
+            f"{place.state}/tatami.json is damaged: {error}",
+            code="corrupt",
+            fix="tatami fsck --repair",
         ) from None
     if number > STATE_FORMAT:
         raise UsageError(

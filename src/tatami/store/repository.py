@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from tatami import _core
 from tatami.store.locate import Place, marker
@@ -389,24 +390,61 @@ class Repository:
 
 
 def command_rows(attributes: dict[str, str]) -> list[tuple[str, str, str, str, str]]:
-    """Reads an operation's `COMMANDS` attribute; [] for operations that are not the hub's."""
-    rows = json.loads(attributes.get(COMMANDS, "[]"))
-    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+    """Reads an operation's `COMMANDS` attribute; [] for operations that are not the hub's.
+
+    Raises `TatamiError` (`corrupt`) as all that read attributes do.
+    """
+    return [(r[0], r[1], r[2], r[3], r[4]) for r in _rows(attributes, COMMANDS, (str,) * 5)]
 
 
 def landed_rows(attributes: dict[str, str]) -> list[tuple[int, str, str]]:
     """Reads an operation's `LANDED` attribute."""
-    rows = json.loads(attributes.get(LANDED, "[]"))
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2]) for row in _rows(attributes, LANDED, (int, str, str))]
 
 
 def relanded_ids(attributes: dict[str, str]) -> dict[str, str]:
     """Reads an operation's `RELANDED` attribute."""
-    found: dict[str, str] = json.loads(attributes.get(RELANDED, "{}"))
+    found = attribute_object(attributes, RELANDED)
+    if not all(isinstance(id, str) for id in found.values()):
+        raise _not_ours(RELANDED)
     return found
 
 
 def imported_rows(attributes: dict[str, str]) -> list[tuple[str, str, str]]:
     """Reads an operation's `IMPORTED` attribute."""
-    rows = json.loads(attributes.get(IMPORTED, "[]"))
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2]) for row in _rows(attributes, IMPORTED, (str,) * 3)]
+
+
+def attribute_object(attributes: dict[str, str], name: str) -> dict[str, Any]:
+    """Reads an attribute that is a JSON object; {} where the operation has none."""
+    found = _json(attributes, name, "{}")
+    if not isinstance(found, dict):
+        raise _not_ours(name)
+    return found
+
+
+def _rows(attributes: dict[str, str], name: str, kinds: tuple[type, ...]) -> list[list[Any]]:
+    rows = _json(attributes, name, "[]")
+    if not isinstance(rows, list):
+        raise _not_ours(name)
+    for row in rows:
+        if not isinstance(row, list) or len(row) < len(kinds):
+            raise _not_ours(name)
+        if not all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=False)):
+            raise _not_ours(name)
+    return rows
+
+
+def _json(attributes: dict[str, str], name: str, absent: str) -> object:
+    try:
+        return json.loads(attributes.get(name, absent))
+    except (ValueError, RecursionError):
+        raise _not_ours(name) from None
+
+
+def _not_ours(name: str) -> TatamiError:
+    return TatamiError(
+        f"an operation's attribute {name} is not what Tatami writes",
+        code="corrupt",
+        fix="tatami fsck; jj op log names who wrote it",
+    )

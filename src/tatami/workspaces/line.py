@@ -13,10 +13,13 @@ from shlex import quote
 from typing import NamedTuple
 
 from tatami.values.errors import ConflictError
+from tatami.workspaces.head import first_line
 from tatami.workspaces.index import IndexEntry
 from tatami.workspaces.worktree import RECORD, Workspace
 
 _REFLOG_TAIL_BYTES = 8192
+_RECORD_BYTES = 192
+"""The longest record, with room for a reflog of any size; blanks fill a shorter one."""
 
 
 class Base(NamedTuple):
@@ -36,26 +39,38 @@ class Base(NamedTuple):
 def record(
     space: Workspace, commit: str, sent: Iterable[IndexEntry] | None = None, index: str = ""
 ) -> None:
-    """Writes down the base; by rename, so that it is the old one or the new one."""
+    """Writes down the base."""
     digest = "-" if sent is None else _digest(sent)
     put_back(space, Base(commit, digest, _reflog_bytes(space), index))
 
 
 def put_back(space: Workspace, known: Base) -> None:
-    """Writes a base down as it was recorded before."""
+    """Writes a base down as it was recorded before, so that it is the old one or the new one.
+
+    It is overwritten where it lies, in one sector: each commit does so twice, and a file that
+    replaces another is written out at once, and makes the disk forget the other one's blocks.
+    """
     path = os.path.join(space.git_dir, RECORD)
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(" ".join(map(str, known)).rstrip() + "\n")
-    os.rename(path + ".new", path)
+    text = " ".join(map(str, known)).rstrip().ljust(_RECORD_BYTES - 1) + "\n"
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        with open(path + ".new", "w", encoding="ascii") as new:
+            new.write(text)
+        os.rename(path + ".new", path)
+        return
+    try:
+        os.pwrite(file, text.encode(), 0)
+    finally:
+        os.close(file)
 
 
 def base(space: Workspace) -> Base | None:
     """What was recorded last; None for a record that cannot be read."""
     try:
-        with open(os.path.join(space.git_dir, RECORD), encoding="ascii") as file:
-            commit, sent, reflog, *index = file.read().split()
+        commit, sent, reflog, *index = first_line(os.path.join(space.git_dir, RECORD)).split()
         return Base(commit, sent, int(reflog), *index)
-    except (FileNotFoundError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return None
 
 
@@ -184,7 +199,11 @@ def _reflog_bytes(space: Workspace) -> int:
 
 def _last_in_reflog(space: Workspace) -> str:
     """Where git itself put HEAD last."""
-    with open(_reflog(space), "rb") as file:
+    try:
+        file = open(_reflog(space), "rb")  # noqa: SIM115 - it is closed below
+    except FileNotFoundError:
+        return ""
+    with file:
         file.seek(max(0, _reflog_bytes(space) - _REFLOG_TAIL_BYTES))
         lines = file.read().splitlines()
     fields = lines[-1].split(b" ", 2) if lines else []

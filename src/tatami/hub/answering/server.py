@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
                     fix="tatami stop",
                 )
             request = messages.REQUEST.decode(header)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             number = _number_of(header)
             self.reply(
                 number, Answer(error=UsageError(f"bad request: {error}", code="bad_request"))
@@ -179,5 +179,5 @@ def _number_of(header: bytes) -> int:
     try:
         value = msgspec.json.decode(header)
         return int(value["n"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError):
         return 0

@@ -149,8 +149,9 @@ def _check_commands(one: Look, operations: Sequence[Operation]) -> None:
     for operation in operations:
         try:
             commands = {row[0] for row in command_rows(operation.attributes)}
-        except (ValueError, TypeError, IndexError) as error:
-            one.found("I6", f"operation {operation.id}", f"its commands cannot be read: {error}")
+        except TatamiError as error:
+            what = f"its commands cannot be read: {error.message}"
+            one.found("I6", f"operation {operation.id}", what)
             continue
         for command in commands:
             other = seen.setdefault(command, operation.id)
@@ -172,8 +173,8 @@ def _check_landings(one: Look, operations: Sequence[Operation]) -> None:
         try:
             rows, moved = landed_rows(operation.attributes), relanded_ids(operation.attributes)
             moves = [(queued, moved.get(id, id)) for queued, id in on_trunk.items()]
-        except (ValueError, TypeError, IndexError, AttributeError) as error:
-            what = f"its landings cannot be read: {error}"
+        except TatamiError as error:
+            what = f"its landings cannot be read: {error.message}"
             one.found("landings", f"operation {operation.id}", what)
             continue
         on_trunk.update(moves)

@@ -14,7 +14,7 @@ from tatami.store.fsck.report import Look
 
 LOCKED = "tatami workspace"
 RECORD = "tatami-base"
-ROW = re.compile(rb"([0-9a-f]{40}) (-|[0-9a-f]{40}) ([0-9]+)(?: ([0-9a-f]*))?\n?")
+ROW = re.compile(rb"([0-9a-f]{40}) (-|[0-9a-f]{40}) ([0-9]+)(?: ([0-9a-f]*))? *\n?")
 CHECKSUM_BYTES = 20
 
 

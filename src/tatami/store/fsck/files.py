@@ -176,7 +176,9 @@ def _digest(path: str) -> str:
 
 def _names(folder: str) -> list[str]:
     try:
-        return [entry.name for entry in os.scandir(folder) if entry.is_file()]
+        files = [entry.name for entry in os.scandir(folder) if entry.is_file()]
+        # A process that was killed leaves files it had not named yet.
+        return [name for name in files if not name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -216,7 +216,8 @@ class Agent(Client):
             self._ask_again()
             return
         self._refused = 0
-        self._learn(header, answer, code)
+        if command is None or sum("result" in told.answer for told in command.answers) <= 1:
+            self._learn(header, answer, code)
         self._soon()
 
     def _was_forgotten(self, command: Command) -> None:

@@ -169,7 +169,8 @@ def _truth(hub: "Hub") -> dict[int, object]:
 def _limits(world: "World") -> dict[str, int]:
     plan = world.plan
     return {
-        "clients": plan.clients_kept,
+        # Who is at it is not forgotten.
+        "clients": plan.clients_kept + plan.agents,
         "answers of a client": plan.answers_kept,
         "events": plan.events_kept,
         "listeners": len(world.subscribers) + 1,

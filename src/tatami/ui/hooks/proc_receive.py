@@ -5,16 +5,18 @@ of it: landed (perhaps as other commits), refused, or left to git itself where t
 nobody's line. The protocol is pkt-line, version 1, as `githooks(5)` describes it.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from tatami.client.swarm import Swarm
 from tatami.client.values import LandingResult
 from tatami.store.locate import find, marker
-from tatami.values.errors import TatamiError
+from tatami.values.errors import TatamiError, UsageError
 
 FLUSH = b"0000"
 REASON_CHARS_MAX = 200
+HEX = frozenset(b"0123456789abcdefABCDEF")
 
 
 class Update(NamedTuple):
@@ -33,13 +35,13 @@ def run(stdin: BinaryIO, stdout: BinaryIO) -> None:
     _write(stdout, b"version=1\0" + (b"push-options" if b"push-options" in offered else b""))
     stdout.write(FLUSH)
     stdout.flush()
-    updates = [Update(*line.decode().split(" ", 2)) for line in packets(stdin)]
+    updates = [_update(line) for line in packets(stdin)]
     if b"push-options" in offered:
         for _ in packets(stdin):
             pass
     for update in updates:
         for line in report(update):
-            _write(stdout, line.encode())
+            _write(stdout, os.fsencode(line))
     stdout.write(FLUSH)
     stdout.flush()
 
@@ -66,13 +68,26 @@ def _landed(update: Update, result: LandingResult) -> Sequence[str]:
 
 
 def packets(stream: BinaryIO) -> Iterator[bytes]:
-    """Yields the lines of a section, up to its flush packet or the end."""
+    """Yields the lines of a section, up to its flush packet or the end.
+
+    Raises `UsageError` where that is not what git sends.
+    """
     while True:
         head = stream.read(4)
         if len(head) < 4 or head == FLUSH:
             return
-        size = int(head, 16)
-        yield stream.read(size - 4).rstrip(b"\n")
+        size = int(head, 16) if HEX.issuperset(head) else 0
+        line = stream.read(max(size - 4, 0))
+        if len(line) != size - 4:
+            raise UsageError(f"{head!r} begins no line of git's protocol", code="bad_packet")
+        yield line.rstrip(b"\n")
+
+
+def _update(line: bytes) -> Update:
+    fields = os.fsdecode(line).split(" ", 2)
+    if len(fields) != 3:
+        raise UsageError(f"{line[:60]!r} is no update of a ref", code="bad_packet")
+    return Update(*fields)
 
 
 def _write(stream: BinaryIO, line: bytes) -> None:

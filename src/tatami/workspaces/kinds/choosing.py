@@ -86,7 +86,7 @@ def _setting(root: str) -> str:
             kind = tomllib.load(file).get("workspace", {}).get("kind", "auto")
     except FileNotFoundError:
         return "auto"
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise _bad_setting(path, str(error)) from None
     if kind not in KINDS or kind == "sparse":
         raise _bad_setting(path, f"[workspace] kind is {kind!r}, not auto, checkout or overlay")

@@ -5,10 +5,12 @@ where people look for a workspace. Only the standard library: the hot verbs impo
 """
 
 import os
+from shlex import quote
 from typing import Literal, NamedTuple
 
 from tatami.values.errors import TatamiError
 from tatami.values.ids import NOT_MOUNTED
+from tatami.workspaces.head import first_line
 
 RECORD = "tatami-overlay"
 """In the worktree's git directory: `TREE MARKS`. It makes a workspace an overlay, and is what
@@ -90,11 +92,10 @@ def of(git_dir: str) -> Layers:
     """The layers of the overlay workspace with this git directory; raises `TatamiError`."""
     path = os.path.join(git_dir, RECORD)
     try:
-        with open(path, encoding="ascii") as file:
-            tree, marks = file.read().split()
-    except (OSError, ValueError) as error:
+        tree, marks = first_line(path).split()
+    except ValueError:
         raise TatamiError(
-            f"{path} cannot be read: {error}", code="corrupt", fix="tatami workspace list"
+            f"{path} cannot be read", code="corrupt", fix=f"cat {quote(path)}"
         ) from None
     common = os.path.dirname(os.path.dirname(git_dir))
     return Layers(common, os.path.basename(git_dir), tree, marks == "user")

@@ -136,6 +136,8 @@ class Hub:
         for incarnation, client in full.clients.items():
             for sequence, answer in client.answers.items():
                 conversation.remember(state, CommandId(incarnation, sequence), answer)
+            known = state.clients.get(incarnation, client)
+            known.forgotten = max(known.forgotten, client.forgotten)
 
     def _plant(self) -> None:
         """The flaws of a start."""
