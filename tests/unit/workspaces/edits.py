@@ -33,7 +33,7 @@ ATOMS = (
 ATTRIBUTES = (
     "text", "-text", "text=auto", "eol=crlf", "eol=lf", "text=auto eol=crlf", "binary", "crlf",
     "-crlf", "crlf=input", "ident", "filter=up", "filter=lfs", "filter=unknown", "-filter", "own",
-    "working-tree-encoding=UTF-16LE-BOM", "!text", "text eol=lf ident",
+    "!text", "text eol=lf ident",
 )  # fmt: skip
 SETTINGS = (
     ("core.autocrlf", "true"), ("core.autocrlf", "input"), ("core.autocrlf", "false"),
