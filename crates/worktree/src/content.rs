@@ -73,11 +73,7 @@ impl Budget {
 /// `Unsupported` when it is neither a file nor a symlink, `TooLarge`, before anything of it is
 /// read, when the budget does not cover it.
 pub fn read(directory: &Dir, name: &[u8], path: &[u8], budget: &Budget) -> Result<Seen> {
-    let failed = |error| match error {
-        // What was there when the directory was listed is gone or something else now.
-        Errno::NOENT | Errno::LOOP | Errno::INVAL | Errno::NOTDIR | Errno::ISDIR => busy(path),
-        error => Error::io(format!("read {}", path.escape_ascii()), error),
-    };
+    let failed = |error| failed(path, error);
     let before = directory.stat(name).map_err(failed)?;
     budget.spend(u64::try_from(before.st_size).unwrap_or(0), path)?;
     match FileType::from_raw_mode(before.st_mode) {
@@ -189,6 +185,14 @@ fn unchanged(before: &Stat, after: &Stat, path: &[u8]) -> Result<()> {
         Ok(())
     } else {
         Err(busy(path))
+    }
+}
+
+/// Why something that a list named could not be read: `Busy` when it is gone or another thing now.
+pub fn failed(path: &[u8], error: Errno) -> Error {
+    match error {
+        Errno::NOENT | Errno::LOOP | Errno::INVAL | Errno::NOTDIR | Errno::ISDIR => busy(path),
+        error => Error::io(format!("read {}", path.escape_ascii()), error),
     }
 }
 

@@ -154,3 +154,31 @@ fn a_file_that_is_written_all_the_time_is_busy_or_whole() {
         stop.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn a_scan_of_directories_that_come_and_go_is_busy_or_right() {
+    let repo = Repo::with(&[("kept", "kept"), ("tracked/deep/file", "tracked")]);
+    let path = repo.add(&["one"]).unwrap().remove(0).path;
+    let (tracked, stop) = (path.join("tracked/deep/file"), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                put(&path, "untracked/deep/file", b"");
+                fs::remove_dir_all(path.join("untracked")).unwrap();
+                fs::remove_dir_all(path.join("tracked")).unwrap();
+                put(&path, "tracked/deep/file", b"tracked");
+            }
+        });
+        let scans: Vec<_> = (0..500)
+            .map(|_| scan(&repo.git_dir, &path, &repo.head(), None))
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        for found in scans {
+            match found {
+                Ok(found) => assert!(found.files.iter().all(|file| file.path != "kept")),
+                Err(error) => assert!(matches!(error, Error::Busy(_)), "{error}"),
+            }
+        }
+    });
+    assert!(tracked.exists());
+}

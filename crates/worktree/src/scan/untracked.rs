@@ -11,6 +11,7 @@ use super::filter::Filter;
 use super::ignore::Rules;
 use super::list::List;
 use super::walk::{Candidate, join};
+use crate::content::failed;
 use crate::dir::{Cursor, Dir};
 use crate::workspace::Workspace;
 use crate::{Error, Result};
@@ -74,7 +75,7 @@ impl Search<'_> {
     }
 
     fn list(&mut self, path: &[u8], waiting: &mut Vec<Candidate>) -> Result<()> {
-        let failed = |error| Error::io(format!("read {}/", path.escape_ascii()), error);
+        let failed = |error| failed(path, error);
         let directory = self.cursor.enter(path).map_err(failed)?;
         if is_repository(directory, &self.root.join(OsStr::from_bytes(path))) {
             return Ok(());

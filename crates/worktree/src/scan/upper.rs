@@ -17,7 +17,7 @@ use super::filter::Filter;
 use super::list::List;
 use super::stamps::Stamps;
 use super::walk::{Candidate, Verdict, Walked, candidates};
-use crate::content::{Modes, SUBMODULE, busy};
+use crate::content::{Modes, SUBMODULE, busy, failed};
 use crate::dir::{Cursor, Dir, split};
 use crate::layered::View;
 use crate::layered::rows::{ID_BYTES, Row};
@@ -345,12 +345,5 @@ fn with_slash(directory: &[u8]) -> Vec<u8> {
     match directory {
         [] => Vec::new(),
         _ => [directory, b"/"].concat(),
-    }
-}
-
-fn failed(path: &[u8], error: Errno) -> Error {
-    match error {
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => busy(path),
-        error => Error::io(format!("look at {}", path.escape_ascii()), error),
     }
 }

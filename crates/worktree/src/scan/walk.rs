@@ -14,11 +14,11 @@ use super::filter::Filter;
 use super::list::List;
 use super::queue::{Claim, Queue};
 use super::stamps::Stamps;
-use crate::content::Modes;
+use crate::Result;
+use crate::content::{Modes, failed};
 use crate::dir::Dir;
 use crate::parallel::{threads, workers};
 use crate::workspace::{Workspace, is_assumed};
-use crate::{Error, Result};
 
 /// What became of an index entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
         walked: &mut Walked,
     ) -> Result<()> {
         let task = &claim.task;
-        let failed = |error| Error::io(format!("read {}/", task.path.escape_ascii()), error);
+        let failed = |error| failed(&task.path, error);
         let directory = match task.parent.sub(&task.name) {
             Ok(directory) => Arc::new(directory),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
