@@ -22,6 +22,7 @@ JJ := $(JJ_ROOT)/bin/jj
 JOBS ?= auto
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 REPO ?= .
+SECONDS ?= 60
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -36,7 +37,7 @@ define need
 		echo "$(1) $$found is too old, $(3) or newer is needed: $(4)" >&2; exit 1; fi
 endef
 
-.PHONY: help demo test lint bench simulate torture compat docs build clean
+.PHONY: help demo test lint bench simulate torture fuzz compat docs build clean
 .PHONY: stock-jj test-python test-rust lint-python lint-rust say-compat
 
 help: ## Say what each word does
@@ -61,9 +62,15 @@ simulate: build ## Play a thousand swarms in which everything fails; each seed c
 	$(BIN)/python -m tatami.testing.simulator --seeds 1000 --jobs "$(CORES)" \
 		--kept tests/simulate/seeds.txt
 
-torture: build ## The same a hundred thousand times, flaws planted too; leaves a dated report
+torture: build ## A hundred thousand swarms, every kill point, 1000 power cuts, all damage (hours)
 	$(BIN)/python -m tatami.testing.simulator --seeds 100000 --jobs "$(CORES)" \
 		--kept tests/simulate/seeds.txt --flaws --report docs/results/reliability
+	$(BIN)/python -m bench.torture all
+
+fuzz: build ## Fuzz everything that parses bytes, SECONDS (60) each; what is found becomes a test
+	$(BIN)/uv sync --quiet --frozen --inexact --no-install-project --group fuzz || \
+		echo "NOTE: atheris cannot be installed here; bytes are mutated blindly" >&2
+	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS)
 
 compat: stock-jj build ## Build stock jj once; test that stock git and jj share the repository
 	$(BIN)/pytest tests/compat

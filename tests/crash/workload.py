@@ -7,6 +7,7 @@ look first.
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import tatami
@@ -73,6 +74,9 @@ class Work:
     def _by_git(self, space: Path, message: str, name: str) -> None:
         if message in self._line(CODER):
             return
+        # A client that was killed leaves git's lock; the next one takes it over, git would not.
+        with suppress(tatami.TatamiError):
+            self._swarm.known_agent(CODER).commit("nothing", paths=["w.txt"])
         (space / name).write_text(message)
         for words in (("add", name), ("commit", "--quiet", "--message", message)):
             subprocess.run(["git", *words], cwd=space, check=True)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import CORPUS, corpus
-from tests.fuzz.targets import TARGETS
 
 FOUND = 3
 """Exit code of a target that found something."""
@@ -32,14 +31,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.alone:
+        return _alone(options.targets[0], options.seconds, options.seed)
+    from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - atheris looks on as it is imported
+
     names = options.targets or list(TARGETS)
     if len(names) == 2 and Path(names[1]).is_file():
         with TARGETS[names[0]]() as target:
             target(Path(names[1]).read_bytes())
         print("nothing was found")
         return 0
-    if options.alone:
-        return _alone(names[0], options.seconds, options.seed)
     how = "with coverage" if GUIDED else "without coverage (atheris is not installed)"
     print(f"{how}, seed {options.seed}", flush=True)
     codes = {name: _apart(name, options.seconds, options.seed) for name in names}
@@ -64,6 +65,8 @@ def _alone(name: str, seconds: int, seed: int) -> int:
 
 def _blind(name: str, seconds: int, seed: int) -> int:
     """Bytes made from the corpus, whatever they reach."""
+    from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - atheris looks on as it is imported
+
     seeds = corpus(name)
     until = time.monotonic() + seconds
     count = 0
@@ -84,6 +87,9 @@ def _guided(name: str, seconds: int, seed: int) -> int:
     """libFuzzer's loop, which looks for new code of ours to reach."""
     atheris = importlib.import_module("atheris")  # It is there on Linux only.
 
+    with atheris.instrument_imports(include=["tatami"]):
+        from tests.fuzz.targets import TARGETS  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory() as folder, TARGETS[name]() as target:
         for number, data in enumerate(corpus(name)):
             Path(folder, str(number)).write_bytes(data)
@@ -95,7 +101,6 @@ def _guided(name: str, seconds: int, seed: int) -> int:
                 _keep(name, data)
                 raise
 
-        atheris.instrument_all()
         options = [f"-max_total_time={seconds}", f"-seed={seed % (1 << 31)}", "-verbosity=0"]
         limits = [f"-max_len={BYTES_MAX}", "-print_final_stats=1", "-timeout=20"]
         atheris.Setup([sys.argv[0], *options, *limits, folder], one)

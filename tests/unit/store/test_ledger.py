@@ -140,3 +140,21 @@ def test_an_entry_of_an_earlier_release_can_be_read(tmp_path: Path) -> None:
         with table.begin(write=True, db=queue) as write:
             write.put((1).to_bytes(8, "big"), json.dumps(row).encode())
     assert Ledger(directory).entries() == [ENTRY]
+
+
+@pytest.mark.parametrize("row", [b'"agent":"a"', b'"kind"'])
+def test_a_row_with_a_flipped_bit_is_not_served(tmp_path: Path, row: bytes) -> None:
+    """LMDB would hand it out: the checksum of ours says `corrupt`."""
+    directory = str(tmp_path / "ledger")
+    ledger = Ledger(directory, map_bytes=SMALL_MAP_BYTES)
+    ledger.save(entries=[ENTRY], events=[(1, {"kind": "commit"})])
+    ledger.close()
+    file = tmp_path / "ledger" / "data.mdb"
+    data = file.read_bytes()
+    assert row in data
+    file.write_bytes(data.replace(row, row[:1] + bytes([row[1] ^ 1]) + row[2:]))
+    damaged = Ledger(directory, writes=False, map_bytes=SMALL_MAP_BYTES)
+    with pytest.raises(TatamiError) as refused:
+        (damaged.entries(), damaged.events())
+    damaged.close()
+    assert refused.value.code == "corrupt"

@@ -135,11 +135,12 @@ def unkept(common: str, heads: Iterable[str]) -> Iterator[tuple[str, str]]:
         return
     stdin = "\n".join([*(id for id in heads if id != ROOT_COMMIT), held, ""]).encode()
     done = git.run(common, "rev-list", "--stdin", stdin=stdin, check=False)
-    own, others = stock.OwnPacks(common), stock.OwnPacks(common, ours=False)
+    own = stock.OwnPacks(common)
+    ids = done.stdout.decode("ascii").split() if done.returncode == 0 else []
+    homeless = [id for id in ids if not own.holding(id)]
+    others = stock.OwnPacks(common, ours=False) if homeless else own
     told: set[str] = set()
-    for id in done.stdout.decode("ascii").split() if done.returncode == 0 else ():
-        if own.holding(id):
-            continue
+    for id in homeless:
         name = others.holding(id)
         if name and name not in told:
             told.add(name)

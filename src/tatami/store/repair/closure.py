@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tatami import _core
 from tatami.store import git
@@ -35,6 +35,7 @@ class Sound:
     bookmarks: dict[str, str] = field(default_factory=dict)
     grafts: tuple[str, ...] = ()
     newer: tuple[_core.Operation, ...] = ()
+    broken_heads: tuple[str, ...] = ()
     bad: frozenset[str] = frozenset()
     """Places of damage: "operation ID", "view ID", or the id of a git object."""
 
@@ -87,9 +88,14 @@ def choose(place: Place, marker: Marker, scratch: str, heads: Sequence[str]) -> 
     if at is None:
         return None
     head = newest[at].id
-    if at == 0 and head in heads:
-        return Sound(head)
-    return _with_grafts(place, marker, scratch, newest, at)
+    whole = {operation.id for operation in newest[at:]}
+    broken = tuple(id for id in heads if id not in whole)
+    found = Sound(head)
+    if at > 0 or head not in heads:
+        found = _with_grafts(place, marker, scratch, newest, at)
+    folder = os.path.join(marker.jj_repo, "op_store", "operations")
+    unreadable = {f"operation {id}" for id in os.listdir(folder) if id not in operations}
+    return replace(found, broken_heads=broken, bad=found.bad | unreadable)
 
 
 def _with_grafts(
@@ -113,7 +119,8 @@ def _with_grafts(
     named = [id for id in wanted.heads if id != ROOT_COMMIT]
     grafts = {c for c in named if is_whole(place.common, c, bad)} | set(bookmarks.values())
     newer = [o for o in reversed(newest[:at]) if o.id not in below and o.id not in bad_operations]
-    return Sound(head, bookmarks, tuple(sorted(grafts)), tuple(newer), frozenset(bad))
+    kept = (bookmarks, tuple(sorted(grafts)), tuple(newer))
+    return Sound(head, *kept, bad=frozenset(bad))
 
 
 def _newest_view(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from tatami.store.locate import Place
 
 FOLDER = "quarantine"
 RECORD = "repair.json"
+MAKING = ".making"
 
 
 @dataclass(slots=True)
@@ -61,10 +63,15 @@ class Quarantine:
             os.sync()
 
     def scratch(self) -> str:
-        """A folder beside the quarantine's, on the same file system, for things in the making."""
-        path = os.path.join(self._folder(), ".making")
+        """A folder in the quarantine's, on the same file system, for things in the making."""
+        path = os.path.join(self._folder(), MAKING)
         os.makedirs(path, exist_ok=True)
         return path
+
+    def tidy(self) -> None:
+        """Removes what is left of things in the making."""
+        if self._path:
+            shutil.rmtree(os.path.join(self._path, MAKING), ignore_errors=True)
 
     def _folder(self) -> str:
         if not self._path:

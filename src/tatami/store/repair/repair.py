@@ -7,7 +7,6 @@ made them. What can be derived is made anew.
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,8 +81,9 @@ def repair(place: Place, acks_file: str | None = None, dry: bool = False) -> Rep
         mend.branches(place.common, bookmarks, bad | sound.bad, quarantine)
         mend.ledger(place, quarantine)
         mend.workspaces(place.common, quarantine)
-        _mend_marks(place, known, quarantine)
-        shutil.rmtree(os.path.join(quarantine.path, ".making"), ignore_errors=True)
+        if not dry:
+            _mend_marks(place, known, quarantine)
+        quarantine.tidy()
         report = check(place, known, acks_file=acks_file)
         missing = tuple(p.where for p in report.problems if p.invariant == "I1")
         done = (tuple(quarantine.taken), tuple(quarantine.done), missing, report)
@@ -130,11 +130,9 @@ def _choose_head(jj_repo: str, sound: Sound, heads: Sequence[str], quarantine: Q
         if not quarantine.dry:
             with open(os.path.join(folder, sound.head), "wb"):
                 pass
-    others = [head for head in heads if head != sound.head]
     # Heads side by side that are whole are for the next command to merge.
-    if sound.head not in heads or sound.bad:
-        for head in others:
-            quarantine.take(os.path.join(folder, head))
+    for head in sound.broken_heads:
+        quarantine.take(os.path.join(folder, head))
 
 
 def _set_operations_aside(jj_repo: str, sound: Sound, quarantine: Quarantine) -> None:
@@ -181,7 +179,7 @@ def _graft(common: str, core: _core.Repo, sound: Sound, quarantine: Quarantine) 
 def _mend_marks(place: Place, known: Marker, quarantine: Quarantine) -> None:
     """Gives packs of ours their marks back; what has none of its own is kept by the ref."""
     with core_errors():
-        core = _core.Repo.open(known.jj_repo, place.common, who(), not quarantine.dry)
+        core = _core.Repo.open(known.jj_repo, place.common, who(), True)
         try:
             views = [core.view(op.id) for op in core.operations(None)]
             heads = {head for view in views for head in view.heads}
@@ -191,7 +189,7 @@ def _mend_marks(place: Place, known: Marker, quarantine: Quarantine) -> None:
             for pack in packs.listed(place.common):
                 if os.path.basename(pack.base) in marks:
                     held |= not packs.mark(pack, quarantine)
-            if (held or any(len(where) == 40 for where in unkept)) and not quarantine.dry:
+            if held or any(len(where) == 40 for where in unkept):
                 commits = sorted(heads - {files.ROOT_COMMIT})
                 core.publish(None, OpSpec("repair: keep every commit", {}, foreign=commits))
                 quarantine.did(f"{files.KEEP_REF} keeps every commit of the operation log")

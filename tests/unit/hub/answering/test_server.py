@@ -103,6 +103,19 @@ def test_a_bad_request_is_answered_and_the_connection_goes_on() -> None:
     talk(conversation)
 
 
+@pytest.mark.parametrize("header", [b'{"verb":"status","n":5,"\xb0":1}', b'{"n":' + b"[" * 5000])
+def test_a_request_that_is_no_text_is_answered(header: bytes) -> None:
+    """Bytes that are no UTF-8, and nesting without end, are bad requests like any."""
+
+    async def conversation(connection: Connection, peer: socket.socket, hub: Asked) -> None:
+        peer.sendall(frames.encode(header))
+        assert (await sent_back(peer))["code"] == "bad_request"
+        peer.sendall(frames.encode_json({"verb": "status", "n": 6}))
+        await until(lambda: hub.requests)
+
+    talk(conversation)
+
+
 def test_another_protocol_is_told_what_to_do() -> None:
     """A client of another release learns that the hub has to be stopped."""
 
