@@ -91,8 +91,6 @@ class Record:
     def happened(self, op: str, attributes: dict[str, str]) -> list[Json]:
         """Numbers the events of a published operation; the attributes must name that number."""
         told = facts(op, attributes)
-        # In the same checkpoint as the operation: the replay after it would not look again.
-        self._note_rows(attributes)
         self._op = op
         self._events += enumerate(told, start=self.next_event)
         self.next_event += len(told)

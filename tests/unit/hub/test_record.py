@@ -179,22 +179,6 @@ def test_a_landing_that_got_through_is_known(open_record: Open, log: OperationLo
     assert found.queue.entries == {1: replace(entry, state="landed", landed=("t1",))}
 
 
-def test_a_landing_before_a_checkpoint_is_known(open_record: Open, log: OperationLog) -> None:
-    """The hub died after the checkpoint behind a landing, before it recorded the entry.
-
-    The story: the queue then landed the entry's commits a second time.
-    """
-    record = open_record()
-    record.recover()
-    attributes = {LANDED: json.dumps([[1, "c1", "t1"]]), FIRST_EVENT: str(record.next_event)}
-    log.newest_first.insert(0, Operation("op1", attributes))
-    record.happened("op1", attributes)
-    record.save()
-    again = open_record()
-    again.recover()
-    assert again.landed == {"c1": "t1"}
-
-
 def test_a_landing_of_what_was_left_of_an_entry_is_known(
     open_record: Open, log: OperationLog
 ) -> None:

@@ -106,8 +106,7 @@ impl Core {
             foreign,
             broken,
         };
-        // A writer that died may have swapped the head it found, and not have synced it.
-        if merged || writes {
+        if merged {
             core.sync_heads()?;
         }
         Ok(core)
