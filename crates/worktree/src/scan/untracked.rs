@@ -5,12 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use gix::index::State;
-use rustix::fs::FileType;
 
 use super::filter::Filter;
 use super::ignore::Rules;
 use super::list::List;
-use super::walk::{Candidate, join};
+use super::walk::{Candidate, candidates};
 use crate::content::failed;
 use crate::dir::{Cursor, Dir};
 use crate::workspace::Workspace;
@@ -81,20 +80,7 @@ impl Search<'_> {
             return Ok(());
         }
         self.list.read(directory).map_err(failed)?;
-        for (name, kind) in self.list.rest() {
-            let path = join(path, name);
-            let wanted = match kind {
-                FileType::Directory => self.filter.leads_to(&path),
-                FileType::RegularFile | FileType::Symlink => self.filter.covers(&path),
-                _ => false,
-            };
-            if wanted {
-                waiting.push(Candidate {
-                    path,
-                    directory: kind == FileType::Directory,
-                });
-            }
-        }
+        candidates(self.filter, path, &self.list, waiting);
         Ok(())
     }
 }

@@ -138,7 +138,9 @@ def unkept(common: str, heads: Iterable[str]) -> Iterator[tuple[str, str]]:
     own = stock.OwnPacks(common)
     ids = done.stdout.decode("ascii").split() if done.returncode == 0 else []
     homeless = [id for id in ids if not own.holding(id)]
-    others = stock.OwnPacks(common, ours=False) if homeless else own
+    if not homeless:
+        return
+    others = stock.OwnPacks(common, ours=False)
     told: set[str] = set()
     for id in homeless:
         name = others.holding(id)

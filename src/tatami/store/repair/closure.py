@@ -28,7 +28,8 @@ class Sound:
     """What can be kept. head: the newest operation that is whole with all it reaches.
 
     bookmarks: those that newer operations moved on. grafts: commits that only newer ones name.
-    rows: operations newer than `head` that can be read, oldest first.
+    newer: operations newer than `head` that can be read, oldest first. broken_heads: the op heads
+    that are not whole.
     """
 
     head: str
@@ -119,8 +120,13 @@ def _with_grafts(
     named = [id for id in wanted.heads if id != ROOT_COMMIT]
     grafts = {c for c in named if is_whole(place.common, c, bad)} | set(bookmarks.values())
     newer = [o for o in reversed(newest[:at]) if o.id not in below and o.id not in bad_operations]
-    kept = (bookmarks, tuple(sorted(grafts)), tuple(newer))
-    return Sound(head, *kept, bad=frozenset(bad))
+    return Sound(
+        head,
+        bookmarks=bookmarks,
+        grafts=tuple(sorted(grafts)),
+        newer=tuple(newer),
+        bad=frozenset(bad),
+    )
 
 
 def _newest_view(

@@ -101,10 +101,9 @@ def mark(pack: Pack, quarantine: Quarantine) -> bool:
     quarantine.did(f"{os.path.basename(pack.base)}: its mark was written anew")
     if os.path.exists(pack.keep):
         quarantine.take(pack.keep)
-    if not quarantine.dry:
-        with open(pack.keep + ".new", "w", encoding="ascii") as file:
-            file.write(MARK + "\n")
-        os.rename(pack.keep + ".new", pack.keep)
+    with open(pack.keep + ".new", "w", encoding="ascii") as file:
+        file.write(MARK + "\n")
+    os.rename(pack.keep + ".new", pack.keep)
     return True
 
 
