@@ -195,6 +195,17 @@ def test_a_hub_without_memory_publishes_nothing_half(tatami_repository: Path) ->
     assert verdict.problems(tatami_repository, tatami_repository.parent / "acks") == []
 
 
+def test_a_hub_that_can_start_no_thread_still_stops(tatami_repository: Path) -> None:
+    """The end needs nothing that a system short of memory refuses."""
+    with tatami.Swarm.open(tatami_repository) as swarm:
+        swarm.agent("coder-1", workspace=False).commit("first", {"1": b"1"})
+        pid = hub_pid(swarm)
+        status = Path(f"/proc/{pid}/status").read_text()
+        size = int(status.split("VmSize:")[1].split()[0]) * 1024
+        resource.prlimit(pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+    assert sandbox.tatami(tatami_repository, "stop").returncode == 0
+
+
 GREEDY = """
 import os, sys, tatami
 with tatami.Swarm.open(sys.argv[1]) as swarm:

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::os::unix::fs::MetadataExt as _;
+
 use common::{Repo, bookmarks, put, spec};
 use tatami_core::error::Code;
 use tatami_core::jj::Core;
@@ -168,6 +170,36 @@ fn everything_verifies_and_a_flipped_byte_is_found() {
         found.iter().any(|problem| problem.invariant == "I2"),
         "{found:?}"
     );
+}
+
+#[test]
+fn an_index_that_jj_threw_away_is_made_anew() {
+    let repo = Repo::with(&[("f", "1")]);
+    let mut core = repo.core();
+    // So many that the next commit's segment does not take this one's in, but goes on from it.
+    let texts: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let specs: Vec<_> = texts
+        .iter()
+        .map(|text| spec(&repo.head, vec![put("a", text)], "m\n"))
+        .collect();
+    let batch = core.prepare(&specs).unwrap();
+    let first = batch.commits[0].commit;
+    core.publish(Some(&batch), &bookmarks(&[("agent/x", first)]))
+        .unwrap();
+    let first = first.to_string();
+    let index = repo.git_dir.join("tatami/jj/.jj/repo/index");
+    for folder in ["op_links", "segments"] {
+        for file in std::fs::read_dir(index.join(folder)).unwrap() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+    let second = commit(&mut core, &first, "b", "agent/x");
+    let link = index.join("op_links").join(core.op());
+    let written = std::fs::metadata(&link).unwrap().ino();
+    // jj begins anew, with another link, if the chain of segments has a loose end.
+    let reader = repo.open(false);
+    assert_eq!(written, std::fs::metadata(&link).unwrap().ino());
+    assert!(reader.knows(&first).unwrap() && reader.knows(&second).unwrap());
 }
 
 #[test]

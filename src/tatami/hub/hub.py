@@ -19,6 +19,7 @@ from tatami.hub.landing import Lander
 from tatami.hub.lines import Lines, Told
 from tatami.hub.record import ENTRIES_KEPT, Record, Recovered
 from tatami.hub.syncing import Syncing
+from tatami.hub.threads import drained
 from tatami.hub.undoing.hall import Hall
 from tatami.hub.undoing.restore import Restoring
 from tatami.hub.undoing.undo import Undoing
@@ -123,19 +124,21 @@ class Hub:
             await self.stopped.wait()
             return
         self._stopping = True
-        self._lander.stop_verifying()
-        while self._in_flight or self._queue.attempting:  # noqa: ASYNC110 - happens once
-            await asyncio.sleep(0.005)
-        # The landers first: they wait for the writer, which must still be there.
-        await asyncio.to_thread(self._landers.shutdown)
-        await asyncio.to_thread(self._rebasers.shutdown)
-        await asyncio.to_thread(self._writer.finish)
-        await asyncio.to_thread(self._readers.shutdown)
-        # What the threads have posted for this loop, answers among it, comes before the end.
-        await asyncio.sleep(0)
-        for peer in list(self._peers.values()):
-            peer.close()
-        self.stopped.set()
+        try:
+            self._lander.stop_verifying()
+            while self._in_flight or self._queue.attempting:  # noqa: ASYNC110 - happens once
+                await asyncio.sleep(0.005)
+            # The landers first: they wait for the writer, which must still be there.
+            await drained(self._landers)
+            await drained(self._rebasers)
+            await asyncio.wrap_future(self._writer.finish())
+            await drained(self._readers)
+            # What the threads have posted for this loop, answers among it, comes before the end.
+            await asyncio.sleep(0)
+            for peer in list(self._peers.values()):
+                peer.close()
+        finally:  # whatever fails here, what was acknowledged is on the disk
+            self.stopped.set()
 
     def joined(self, peer: Peer) -> int:
         """Registers a connection; its number is never used again."""

@@ -30,6 +30,7 @@ class Writer(threading.Thread):
             queue.SimpleQueue()
         )
         self._finishing = False
+        self._finished: Future[None] = Future()
         self._lock = threading.Lock()
         self._idle = idle
         self._broken = broken
@@ -46,12 +47,12 @@ class Writer(threading.Thread):
             self._calls.put((call, future))
         return future
 
-    def finish(self) -> None:
-        """Runs what is queued, then the idle work, and ends the thread."""
+    def finish(self) -> "Future[None]":
+        """What is queued is run, then the idle work; done when the thread has nothing left."""
         with self._lock:
             self._finishing = True
             self._calls.put(None)
-        self.join()
+        return self._finished
 
     def run(self) -> None:
         """The thread's body."""
@@ -65,6 +66,7 @@ class Writer(threading.Thread):
                 continue
             if item is None:
                 self._rest()
+                self._finished.set_result(None)
                 return
             worked = True
             call, future = item

@@ -19,7 +19,7 @@ def writer() -> Writer:
 def test_what_was_accepted_is_done_before_the_end(writer: Writer) -> None:
     """Calls run in their order, the last ones included."""
     done = [writer.submit(partial(int, n)) for n in range(100)]
-    writer.finish()
+    writer.finish().result(10)
     assert [future.result(0) for future in done] == list(range(100))
 
 

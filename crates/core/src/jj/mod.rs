@@ -2,6 +2,7 @@
 
 mod barrier;
 mod history;
+mod index;
 mod init;
 mod operations;
 mod publish;
@@ -28,6 +29,7 @@ pub use publish::OpResult;
 pub use verify::{Problem, Verified};
 
 use crate::error::{Code, Doing, Error, Result};
+use crate::jj::index::Anchor;
 use crate::objects::Objects;
 use crate::pack;
 use crate::pack::Compressor;
@@ -55,6 +57,7 @@ pub struct Core {
     paths: Paths,
     settings: UserSettings,
     repo: Arc<ReadonlyRepo>,
+    anchor: Anchor,
     extras: TableStore,
     pub objects: Objects,
     compressor: Compressor,
@@ -87,9 +90,11 @@ impl Core {
         let settings = settings(identity)?;
         let loader = load(&settings, &paths)?;
         let (repo, merged) = load_head(&loader, writes)?;
+        let anchor = Anchor::of(&repo, &paths.jj_repo);
         let objects = Objects::open(&paths.git_dir)?;
         if writes {
             pack::clear_leftovers(&objects.pack_dir());
+            index::clear_incoming(&paths.jj_repo)?;
         }
         let extras = TableStore::load(paths.jj_repo.join("store/extra"), COMMIT_ID_BYTES);
         let compressor = Compressor::default();
@@ -99,6 +104,7 @@ impl Core {
             paths,
             settings,
             repo,
+            anchor,
             extras,
             objects,
             compressor,
@@ -131,6 +137,7 @@ impl Core {
             let found = load_head(&loader, self.writes)?;
             merged = found.1;
             self.repo = found.0;
+            self.anchor = Anchor::of(&self.repo, &self.paths.jj_repo);
             self.extras = TableStore::load(self.paths.jj_repo.join("store/extra"), COMMIT_ID_BYTES);
             self.foreign = true;
             if merged {

@@ -20,6 +20,7 @@ use pollster::FutureExt as _;
 
 use crate::commit;
 use crate::error::{Code, Doing, Error, Result};
+use crate::jj::index::Anchor;
 use crate::jj::{Core, init, load, to_jj};
 use crate::keep;
 use crate::objects::parse_id;
@@ -53,6 +54,7 @@ impl Core {
             return Err(Error::new(Code::SyncFailed, what));
         }
         self.require_current()?;
+        self.renew_index()?;
         let mut result = OpResult::default();
         let mut clock = Instant::now();
         let mut lap = || {
@@ -86,6 +88,8 @@ impl Core {
             self.remember(batch);
         }
         result.op = self.op();
+        // It is published; what fails here is met again, and told, by the next one.
+        let _ = self.renew_index();
         Ok(result)
     }
 
@@ -196,11 +200,7 @@ impl Core {
             .doing("writing the operation")?;
         self.keep_from_collection("operations", &id.hex())?;
         let operation = JjOperation::new(store.clone(), id, data);
-        let index = self
-            .repo
-            .index_store()
-            .write_index(index, &operation)
-            .doing("writing the commit index")?;
+        let index = self.write_index(index, &operation)?;
         Ok(self.repo.loader().create_from(operation, view, index))
     }
 
@@ -230,6 +230,7 @@ impl Core {
                 .load_at(&operation)
                 .block_on()
                 .doing("loading the operation")?;
+            self.anchor = Anchor::of(&self.repo, &self.paths.jj_repo);
             self.foreign = true;
         }
         let (index, view) = (self.repo.readonly_index(), self.repo.view());
