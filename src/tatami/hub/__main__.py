@@ -96,14 +96,10 @@ def catch_up(repository: Repository) -> None:
     """
     for agent, head in repository.agents().items():
         ref = repository.branch(agent)
-        lags = ref is None or (
-            repository.is_known(ref)
-            and repository.is_ancestor(ref, head)
-            and repository.moved_by_us(agent)
-        )
-        if lags:
+        lags = repository.lags(agent, head)
+        if lags or ref == head:
             repository.branches[agent] = ref or head
-        if lags and ref != head:
+        if lags:
             repository.lagging.add(agent)
     try:
         repository.follow_branches()

@@ -27,6 +27,8 @@ merge_text = _core.merge_text
 
 COMMIT_ID = re.compile("[0-9a-f]{40}")
 REFLOG_LINE_BYTES_MAX = 8192
+LAG_OPS_MAX = 64
+"""How many operations a branch may lag behind and be known for ours without its reflog."""
 PUBLISH_ATTEMPTS_MAX = 8
 """A stock tool can win the swap a few times in a row; forever means something is wrong."""
 COMMANDS = "tatami:commands"
@@ -315,22 +317,37 @@ class Repository:
             text = ""
         return text if COMMIT_ID.fullmatch(text) else self.git_head(ref)
 
-    def moved_by_us(self, agent: str) -> bool:
-        """Whether the last that moved an agent's branch was Tatami.
+    def lags(self, agent: str, head: str) -> bool:
+        """Whether an agent's branch only has to follow its bookmark, and no git moved it since.
 
-        True also where the reflog does not tell how the branch came to be where it is: there is
-        none, or a power cut took its end, which git does not sync.
+        Where the reflog does not tell who moved the branch last (there is none, or a power cut
+        took its end, which git does not sync), it is ours if the line was there before.
         """
+        ref = self.branch(agent)
+        if ref is None:
+            return True
+        if ref == head or not self.is_known(ref):
+            return False
+        ours = self._moved_by_us(agent, ref)
+        return ours if ours is not None else self._was_at(agent, ref, head)
+
+    def _moved_by_us(self, agent: str, ref: str) -> bool | None:
         try:
             with open(os.path.join(self.git_dir, "logs", agent_ref(agent)), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - REFLOG_LINE_BYTES_MAX))
                 last = file.read().rstrip(b"\0").rstrip(b"\n").rpartition(b"\n")[2]
         except OSError:
-            return True
+            return None
         moved_to = last.rpartition(b"\0")[2].split(b" ")[1:2]
-        if moved_to != [(self.branch(agent) or "").encode()]:
+        return b" Tatami <tatami@localhost> " in last if moved_to == [ref.encode()] else None
+
+    def _was_at(self, agent: str, ref: str, head: str) -> bool:
+        if self.is_ancestor(ref, head):
             return True
-        return b" Tatami <tatami@localhost> " in last
+        bookmark = agent_bookmark(agent)
+        with core_errors():
+            ops = self.core.operations(LAG_OPS_MAX)
+            return any(self.core.view(op.id).bookmarks.get(bookmark) == ref for op in ops)
 
     def maintain(self) -> int:
         """Consolidates small packs; how many went away."""
