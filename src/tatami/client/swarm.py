@@ -45,7 +45,11 @@ class Swarm:
             initialise(place, None)
         marker(place)
         swarm = cls(place)
-        swarm.status()
+        try:
+            swarm.status()
+        except BaseException:
+            swarm.close()
+            raise
         return swarm
 
     def __enter__(self) -> Self:
@@ -342,7 +346,8 @@ class Agent:
         """Puts the line (and the workspace, its edits kept) on the trunk; landed commits go."""
         if self.workspace is None:
             return syncing.sync_line(self.swarm.command, self.name)
-        return syncing.sync(self.swarm.command, self.workspace)
+        trunk = self.swarm.resolve(marker(self.swarm.place).trunk)
+        return syncing.sync(self.swarm.command, self.workspace, trunk)
 
     def undo(self, to: str | None = None, dry_run: bool = False) -> Undo:
         """Takes back this agent's last step, or all after operation `to`; nobody else's.

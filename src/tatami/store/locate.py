@@ -91,11 +91,10 @@ def recorded(place: Place) -> Marker:
         if not trunk or "\0" in trunk + jj_repo:
             raise ValueError("a name that is none")
     except FileNotFoundError:
-        raise UsageError(
-            f"{place.root} is not a Tatami repository yet",
-            code="not_initialised",
-            fix="tatami init",
-        ) from None
+        message = f"{place.root} is not a Tatami repository yet"
+        if os.path.isdir(os.path.join(place.state, "hub")):
+            message = f"{place.root} is not wholly initialised: there is no {place.state}/{MARKER}"
+        raise UsageError(message, code="not_initialised", fix="tatami init") from None
     except PermissionError as error:
         raise TatamiError(str(error), code="permission", fix=f"ls -ld {place.state}") from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

@@ -134,6 +134,23 @@ def test_every_damaged_view_is_named(swarmed: Swarmed) -> None:
     assert {problem.invariant for problem in report.problems} == {"I2"}
 
 
+def test_a_lost_segment_of_the_index_is_named(swarmed: Swarmed) -> None:
+    """The one that jj starts from, and any that it goes on from."""
+    segments = swarmed.jj_repo / "index" / "segments"
+    link = swarmed.jj_repo / "index" / "op_links" / operations(swarmed)[0].id
+    lost = segments / link.read_bytes()[2:66].hex()
+    lost.unlink()
+    named = [problem.where for problem in swarmed.check().problems if problem.invariant == "index"]
+    assert named == [str(lost)]
+
+
+def test_an_old_link_to_a_lost_index_is_none(swarmed: Swarmed) -> None:
+    """jj makes such an index anew when asked; reindexing beside other programs leaves some."""
+    link = swarmed.jj_repo / "index" / "op_links" / operations(swarmed)[2].id
+    link.write_bytes(link.read_bytes()[:2] + bytes(64))
+    assert swarmed.check().ok
+
+
 def test_a_damaged_blob_in_a_pack_is_named(swarmed: Swarmed) -> None:
     """I2: a flipped bit in a file's content, told once though git tells it in many ways."""
     blob = sandbox.git(swarmed.root, "rev-parse", "agent/coder-1:coder-1/1.txt")

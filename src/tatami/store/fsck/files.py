@@ -54,22 +54,45 @@ def check_kept(look: Look, heads: Callable[[], Iterable[str]]) -> None:
 
 
 def damaged_index(jj_repo: str) -> list[Damage]:
-    """Segments of jj's commit index that do not hash to their names, and links to none."""
-    folder = os.path.join(jj_repo, "index")
-    # In this order: a hub writes a segment before what links to it.
-    links = sorted(_names(os.path.join(folder, "op_links")))
-    segments = set(_names(os.path.join(folder, "segments")))
+    """Segments of jj's commit index that do not hash to their names or are missing; bad links.
+
+    Only what jj starts from has to be whole: an older operation's index it makes anew when asked,
+    and `jj debug reindex` beside other programs leaves links of such to nothing.
+    """
+    # In this order: a hub writes a segment before its link, and a link before its op head.
+    heads = _names(os.path.join(jj_repo, "op_heads", "heads"))
+    links = {
+        name: _read(os.path.join(jj_repo, "index", "op_links", name))
+        for name in sorted(_names(os.path.join(jj_repo, "index", "op_links")))
+    }
     found = [
-        Damage(f"index/segments/{name}", "does not hash to its name")
-        for name in sorted(segments)
-        if _digest(os.path.join(folder, "segments", name)) != name
+        Damage(f"index/op_links/{name}", "is no link to a segment of the index")
+        for name, link in links.items()
+        if not link.startswith(LINK) or len(link) < len(LINK) + LINK_BYTES
     ]
-    for name in links:
-        link = _read(os.path.join(folder, "op_links", name))
-        target = link[len(LINK) : len(LINK) + LINK_BYTES].hex()
-        if not link.startswith(LINK) or target not in segments:
-            found.append(Damage(f"index/op_links/{name}", "links to no segment of the index"))
+    starts = heads if links.keys() >= set(heads) else list(links)
+    named = {links[name][len(LINK) : len(LINK) + LINK_BYTES].hex(): name for name in starts}
+    following = list(named)
+    present, reached = set(_names(os.path.join(jj_repo, "index", "segments"))), set[str]()
+    while following:
+        name = following.pop()
+        if len(name) == LINK_BYTES * 2 and name not in reached:
+            reached.add(name)
+            following.append(_parent_segment(os.path.join(jj_repo, "index", "segments", name)))
+    for name in sorted(present | reached):
+        if name not in present:
+            by = f", and index/op_links/{named[name]} names it" if name in named else ""
+            found.append(Damage(f"index/segments/{name}", f"is missing{by}"))
+        elif _digest(os.path.join(jj_repo, "index", "segments", name)) != name:
+            found.append(Damage(f"index/segments/{name}", "does not hash to its name"))
     return found
+
+
+def _parent_segment(path: str) -> str:
+    """The segment that a segment goes on from: after its version, a length and a name; or ""."""
+    head = _read(path)[4 : 8 + LINK_BYTES * 2]
+    size = int.from_bytes(head[:4], "little")
+    return head[4 : 4 + size].decode("latin-1")
 
 
 def damaged_tables(jj_repo: str) -> list[Damage]:
