@@ -346,8 +346,7 @@ class Agent:
         """Puts the line (and the workspace, its edits kept) on the trunk; landed commits go."""
         if self.workspace is None:
             return syncing.sync_line(self.swarm.command, self.name)
-        trunk = self.swarm.resolve(marker(self.swarm.place).trunk)
-        return syncing.sync(self.swarm.command, self.workspace, trunk)
+        return syncing.sync(self.swarm.command, self.workspace)
 
     def undo(self, to: str | None = None, dry_run: bool = False) -> Undo:
         """Takes back this agent's last step, or all after operation `to`; nobody else's.
