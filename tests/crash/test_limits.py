@@ -67,6 +67,13 @@ def hub_pid(swarm: tatami.Swarm) -> int:
     return pid
 
 
+def limit_memory(pid: int, more: int) -> None:
+    """Gives a process no more than this many bytes on top of what it has."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    size = int(status.split("VmSize:")[1].split()[0]) * 1024
+    resource.prlimit(pid, resource.RLIMIT_AS, (size + more, resource.RLIM_INFINITY))
+
+
 @pytest.mark.parametrize("mode", verdict.MODES)
 @pytest.mark.parametrize(("call", "number"), FAILED_SYNCS)
 def test_a_sync_that_fails_ends_the_hub_unanswered(
@@ -175,9 +182,7 @@ def test_a_hub_without_memory_publishes_nothing_half(tatami_repository: Path) ->
         agent = swarm.agent("coder-1", workspace=False)
         agent.commit("first", {"1": b"1"})
         pid = hub_pid(swarm)
-        status = Path(f"/proc/{pid}/status").read_text()
-        size = int(status.split("VmSize:")[1].split()[0]) * 1024
-        resource.prlimit(pid, resource.RLIMIT_AS, (size + 20_000_000, resource.RLIM_INFINITY))
+        limit_memory(pid, 20_000_000)
         greedy = subprocess.Popen(
             verdict.interpreter("-c", GREEDY, tatami_repository), stderr=subprocess.DEVNULL
         )
@@ -199,10 +204,7 @@ def test_a_hub_that_can_start_no_thread_still_stops(tatami_repository: Path) -> 
     """The end needs nothing that a system short of memory refuses."""
     with tatami.Swarm.open(tatami_repository) as swarm:
         swarm.agent("coder-1", workspace=False).commit("first", {"1": b"1"})
-        pid = hub_pid(swarm)
-        status = Path(f"/proc/{pid}/status").read_text()
-        size = int(status.split("VmSize:")[1].split()[0]) * 1024
-        resource.prlimit(pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+        limit_memory(hub_pid(swarm), 0)
     assert sandbox.tatami(tatami_repository, "stop").returncode == 0
 
 

@@ -96,7 +96,7 @@ def catch_up(repository: Repository) -> None:
     """
     for agent, head in repository.agents().items():
         ref = repository.branch(agent)
-        lags = repository.lags(agent, head)
+        lags = repository.lags(agent, ref, head)
         if lags or ref == head:
             repository.branches[agent] = ref or head
         if lags:

@@ -19,11 +19,10 @@ from tatami.hub.landing import Lander
 from tatami.hub.lines import Lines, Told
 from tatami.hub.record import ENTRIES_KEPT, Record, Recovered
 from tatami.hub.syncing import Syncing
-from tatami.hub.threads import drained
 from tatami.hub.undoing.hall import Hall
 from tatami.hub.undoing.restore import Restoring
 from tatami.hub.undoing.undo import Undoing
-from tatami.hub.writer import Writer, die, stopping
+from tatami.hub.writer import Writer, die, drained, stopping
 from tatami.protocol import hub as conversation
 from tatami.protocol import messages
 from tatami.protocol.admission import admit

@@ -1,11 +1,15 @@
-"""The writer thread: everything that writes the repository or the ledger runs here, in order."""
+"""The writer thread: everything that writes the repository or the ledger runs here, in order.
 
+And how a hub's threads come to an end.
+"""
+
+import asyncio
 import logging
 import os
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from tatami.values.errors import BusyError
@@ -82,6 +86,20 @@ class Writer(threading.Thread):
             self._idle()
         except Exception:
             log.exception("the writer's idle work failed")
+
+
+async def drained(pool: ThreadPoolExecutor) -> None:
+    """Waits until a pool of one thread has done what it was given, and closes it.
+
+    Without another thread to wait for it: a system short of memory gives none.
+    """
+    try:
+        last = pool.submit(int)
+    except RuntimeError:  # it has no thread, and cannot start one: nothing is being done
+        pass
+    else:
+        await asyncio.wrap_future(last)
+    pool.shutdown(wait=False)
 
 
 def stopping() -> BusyError:

@@ -317,13 +317,12 @@ class Repository:
             text = ""
         return text if COMMIT_ID.fullmatch(text) else self.git_head(ref)
 
-    def lags(self, agent: str, head: str) -> bool:
-        """Whether an agent's branch only has to follow its bookmark, and no git moved it since.
+    def lags(self, agent: str, ref: str | None, head: str) -> bool:
+        """Whether an agent's branch, at `ref`, only has to follow its bookmark; no git moved it.
 
         Where the reflog does not tell who moved the branch last (there is none, or a power cut
         took its end, which git does not sync), it is ours if the line was there before.
         """
-        ref = self.branch(agent)
         if ref is None:
             return True
         if ref == head or not self.is_known(ref):

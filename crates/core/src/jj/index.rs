@@ -12,6 +12,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jj_lib::default_index::DefaultIndexStore;
 use jj_lib::hex_util::encode_hex;
@@ -57,10 +58,8 @@ impl Anchor {
 
     fn holds(&self) -> bool {
         self.files
-            .iter()
-            .flatten()
-            .all(|(path, seen)| stamp(path) == Some(*seen))
-            && self.files.is_some()
+            .as_ref()
+            .is_some_and(|files| files.iter().all(|(path, seen)| stamp(path) == Some(*seen)))
     }
 }
 
@@ -78,15 +77,21 @@ impl Core {
         let doing = "making jj's commit index anew";
         let loader = load(&self.settings, &self.paths)?;
         let operation = self.repo.operation().clone();
-        self.incoming()?
+        self.incoming()
             .build_index_at_operation(&operation, loader.store())
             .block_on()
             .doing(doing)?;
         self.take_in()?;
-        self.repo = loader.load_at(&operation).block_on().doing(doing)?;
-        self.anchor = Anchor::of(&self.repo, &self.paths.jj_repo);
-        self.foreign = true;
+        let repo = loader.load_at(&operation).block_on().doing(doing)?;
+        self.go_on_from(repo);
         Ok(())
+    }
+
+    /// Works on what was just loaded: files, index files among them, that others may have written.
+    pub(super) fn go_on_from(&mut self, repo: Arc<ReadonlyRepo>) {
+        self.anchor = Anchor::of(&repo, &self.paths.jj_repo);
+        self.repo = repo;
+        self.foreign = true;
     }
 
     /// Writes an operation's index; its link may be gone, or its chain loose, when this returns.
@@ -96,7 +101,7 @@ impl Core {
         operation: &JjOperation,
     ) -> Result<Box<dyn ReadonlyIndex>> {
         let index = self
-            .incoming()?
+            .incoming()
             .write_index(index, operation)
             .doing("writing the commit index")?;
         self.take_in()?;
@@ -104,11 +109,8 @@ impl Core {
     }
 
     /// An index store of our own, for files that are not complete.
-    fn incoming(&self) -> Result<DefaultIndexStore> {
-        let folder = incoming(&self.paths.jj_repo);
-        let doing = || format!("making {}", folder.display());
-        fs::create_dir_all(&folder).doing(&doing())?;
-        DefaultIndexStore::init(&folder).doing(&doing())
+    fn incoming(&self) -> DefaultIndexStore {
+        DefaultIndexStore::load(&incoming(&self.paths.jj_repo))
     }
 
     /// Moves what was written to where jj looks.
@@ -131,13 +133,12 @@ fn incoming(jj_repo: &Path) -> PathBuf {
     jj_repo.join("index/incoming")
 }
 
-/// Removes what a crash left in our folder; an index would be built upon it.
-pub(super) fn clear_incoming(jj_repo: &Path) -> Result<()> {
+/// Makes our folder, without what a crash left in it: an index would be built upon that.
+pub(super) fn make_incoming(jj_repo: &Path) -> Result<()> {
     let folder = incoming(jj_repo);
+    let doing = || format!("making {}", folder.display());
     match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).doing(&format!("clearing {}", folder.display()))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).doing(&doing()),
+        _ => fs::create_dir_all(&folder).doing(&doing()),
     }
 }

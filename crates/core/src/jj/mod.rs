@@ -94,7 +94,7 @@ impl Core {
         let objects = Objects::open(&paths.git_dir)?;
         if writes {
             pack::clear_leftovers(&objects.pack_dir());
-            index::clear_incoming(&paths.jj_repo)?;
+            index::make_incoming(&paths.jj_repo)?;
         }
         let extras = TableStore::load(paths.jj_repo.join("store/extra"), COMMIT_ID_BYTES);
         let compressor = Compressor::default();
@@ -136,10 +136,8 @@ impl Core {
             let loader = load(&self.settings, &self.paths)?;
             let found = load_head(&loader, self.writes)?;
             merged = found.1;
-            self.repo = found.0;
-            self.anchor = Anchor::of(&self.repo, &self.paths.jj_repo);
+            self.go_on_from(found.0);
             self.extras = TableStore::load(self.paths.jj_repo.join("store/extra"), COMMIT_ID_BYTES);
-            self.foreign = true;
             if merged {
                 self.sync_heads()?;
             }

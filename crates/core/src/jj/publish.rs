@@ -20,7 +20,6 @@ use pollster::FutureExt as _;
 
 use crate::commit;
 use crate::error::{Code, Doing, Error, Result};
-use crate::jj::index::Anchor;
 use crate::jj::{Core, init, load, to_jj};
 use crate::keep;
 use crate::objects::parse_id;
@@ -226,12 +225,11 @@ impl Core {
             // jj-lib reads them itself, through a handle that has to know today's packs.
             let loader = load(&self.settings, &self.paths)?;
             let operation = self.repo.operation().clone();
-            self.repo = loader
+            let repo = loader
                 .load_at(&operation)
                 .block_on()
                 .doing("loading the operation")?;
-            self.anchor = Anchor::of(&self.repo, &self.paths.jj_repo);
-            self.foreign = true;
+            self.go_on_from(repo);
         }
         let (index, view) = (self.repo.readonly_index(), self.repo.view());
         let mut mutable = MutableRepo::new(self.repo.clone(), index, view);

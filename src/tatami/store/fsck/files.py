@@ -59,12 +59,11 @@ def damaged_index(jj_repo: str) -> list[Damage]:
     Only what jj starts from has to be whole: an older operation's index it makes anew when asked,
     and `jj debug reindex` beside other programs leaves links of such to nothing.
     """
+    folder = os.path.join(jj_repo, "index")
     # In this order: a hub writes a segment before its link, and a link before its op head.
     heads = _names(os.path.join(jj_repo, "op_heads", "heads"))
-    links = {
-        name: _read(os.path.join(jj_repo, "index", "op_links", name))
-        for name in sorted(_names(os.path.join(jj_repo, "index", "op_links")))
-    }
+    names = sorted(_names(os.path.join(folder, "op_links")))
+    links = {name: _read(os.path.join(folder, "op_links", name)) for name in names}
     found = [
         Damage(f"index/op_links/{name}", "is no link to a segment of the index")
         for name, link in links.items()
@@ -72,27 +71,28 @@ def damaged_index(jj_repo: str) -> list[Damage]:
     ]
     starts = heads if links.keys() >= set(heads) else list(links)
     named = {links[name][len(LINK) : len(LINK) + LINK_BYTES].hex(): name for name in starts}
-    following = list(named)
-    present, reached = set(_names(os.path.join(jj_repo, "index", "segments"))), set[str]()
+    parents: dict[str, str] = {}
+    for name in sorted(_names(os.path.join(folder, "segments"))):
+        content = _read(os.path.join(folder, "segments", name))
+        parents[name] = _parent_segment(content)
+        if hashlib.blake2b(content).hexdigest() != name:
+            found.append(Damage(f"index/segments/{name}", "does not hash to its name"))
+    following, reached = list(named), set[str]()
     while following:
         name = following.pop()
         if len(name) == LINK_BYTES * 2 and name not in reached:
             reached.add(name)
-            following.append(_parent_segment(os.path.join(jj_repo, "index", "segments", name)))
-    for name in sorted(present | reached):
-        if name not in present:
-            by = f", and index/op_links/{named[name]} names it" if name in named else ""
-            found.append(Damage(f"index/segments/{name}", f"is missing{by}"))
-        elif _digest(os.path.join(jj_repo, "index", "segments", name)) != name:
-            found.append(Damage(f"index/segments/{name}", "does not hash to its name"))
+            following.append(parents.get(name, ""))
+    for name in sorted(reached - parents.keys()):
+        by = f", and index/op_links/{named[name]} names it" if name in named else ""
+        found.append(Damage(f"index/segments/{name}", f"is missing{by}"))
     return found
 
 
-def _parent_segment(path: str) -> str:
+def _parent_segment(segment: bytes) -> str:
     """The segment that a segment goes on from: after its version, a length and a name; or ""."""
-    head = _read(path)[4 : 8 + LINK_BYTES * 2]
-    size = int.from_bytes(head[:4], "little")
-    return head[4 : 4 + size].decode("latin-1")
+    size = int.from_bytes(segment[4:8], "little")
+    return segment[8 : 8 + min(size, LINK_BYTES * 2)].decode("latin-1")
 
 
 def damaged_tables(jj_repo: str) -> list[Damage]:
@@ -194,10 +194,6 @@ def ledger_damage(directory: str) -> tuple[int, str]:
 def sha1(content: bytes) -> str:
     """git's name for a content that begins with its header."""
     return hashlib.sha1(content, usedforsecurity=False).hexdigest()
-
-
-def _digest(path: str) -> str:
-    return hashlib.blake2b(_read(path)).hexdigest()
 
 
 def _names(folder: str) -> list[str]:
