@@ -1,5 +1,6 @@
 //! Working copies: one function of the worktree crate each.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -14,7 +15,7 @@ pub struct CheckedOut {
     path: String,
     files: usize,
     bytes: u64,
-    skipped: Vec<String>,
+    skipped: Vec<OsString>,
 }
 
 impl From<files::CheckedOut> for CheckedOut {

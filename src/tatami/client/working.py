@@ -291,7 +291,8 @@ def _settle(lock: IndexLock, space: Workspace, taken: Snapshot, commit: str) -> 
     try:
         if not worktree.on_own_branch(space):
             move_head(space, worktree.head(space), commit)
-        written = update(lock, space, taken.entries, seen=taken.seen)
+        entries = [*taken.entries, *(IndexEntry(path, 0, "") for path in taken.unintended)]
+        written = update(lock, space, entries, seen=taken.seen)
         line.record(space, commit, index=written if taken.agrees else "")
     except TatamiError as error:
         return [f"committed; git's index follows at the next commit: {error.message}"]

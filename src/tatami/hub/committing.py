@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tatami.hub.importing import Importing
 from tatami.hub.record import Record
+from tatami.hub.writer import is_fatal
 from tatami.protocol.hub import Answer, Enqueue, Json
 from tatami.protocol.messages import Commit
 from tatami.store.repository import (
@@ -98,7 +99,7 @@ class Committing:
                 self._importing.look(agents)
             published = self._record.repository.publish(lambda: self._plan(flush))
         except TatamiError as error:
-            if error.code == "sync_failed":
+            if is_fatal(error):
                 raise
             if isinstance(error, UsageError) and len(batch) > 1:
                 # One of them cannot be built, and only building tells which.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 
 from tatami.hub.record import Record
+from tatami.hub.writer import is_fatal
 from tatami.protocol.hub import Json
 from tatami.store import git
 from tatami.store.repository import FIRST_EVENT, IMPORTED, Plan, Repository
@@ -93,7 +94,13 @@ class Importing:
             self._away.pop(agent, None)
         self._away |= found.away
         for agent, commit in found.lines.items():
-            self._followed(agent, commit)
+            self._note_branch(agent, commit)
+        if found.lines and self._repository.lagging:
+            # A line that came along a branch of the agent's own: nothing else may follow soon.
+            try:
+                self._repository.follow_branches()
+            except TatamiError as error:
+                log.warning("git branches wait: %s", error)
 
     def leaving(self, agent: str, commit: str, line: str) -> None:
         """Notes that the workspace, at `commit`, is about to follow its line to `line`.
@@ -108,6 +115,8 @@ class Importing:
         try:
             self.look(self._repository.agents())
         except TatamiError as error:
+            if is_fatal(error):
+                raise
             log.warning("git commits of agents wait: %s", error)
 
     def away(self, agent: str) -> Away | None:
@@ -124,7 +133,7 @@ class Importing:
                 fix=f"git -C {quote(away.path)} switch agent/{agent}",
             )
 
-    def _followed(self, agent: str, commit: str) -> None:
+    def _note_branch(self, agent: str, commit: str) -> None:
         ref = self._repository.branch(agent)
         if ref:
             self._repository.branches[agent] = ref

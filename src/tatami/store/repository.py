@@ -46,7 +46,7 @@ UNDID = "tatami:undid"
 RESTORED = "tatami:restored"
 """Operation attribute: JSON object, the operation (`to`) that everything was put back to."""
 
-_USAGE = ("not_found", "ambiguous", "bad_path", "bad_input", "unsupported")
+_USAGE = ("not_found", "ambiguous", "bad_path", "bad_input", "bad_content", "unsupported")
 _FIXES = {
     "not_found": "tatami log --all; tatami op log",
     "ambiguous": "give more of the id",
@@ -198,6 +198,11 @@ class Repository:
         with core_errors():
             return self.core.commit(id)
 
+    def admit(self, id: str) -> None:
+        """Raises `UsageError` (bad_path, bad_content) for what a commit of git's own brings."""
+        with core_errors():
+            self.core.admit(id)
+
     def is_known(self, id: str) -> bool:
         """Whether the operation log knows this commit (git may have others)."""
         with core_errors():
@@ -313,7 +318,7 @@ class Repository:
         try:
             with open(os.path.join(self.git_dir, ref), encoding="ascii") as file:
                 text = file.read(48).strip()
-        except (FileNotFoundError, UnicodeDecodeError):
+        except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             text = ""
         return text if COMMIT_ID.fullmatch(text) else self.git_head(ref)
 

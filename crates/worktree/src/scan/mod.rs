@@ -34,7 +34,8 @@ pub struct ScannedFile {
     pub path: String,
     /// git's file mode; 0 when the path is deleted.
     pub mode: u32,
-    /// The index has no such path.
+    /// The index has no such path; of a deleted one: only the intent to add it, and the commit has
+    /// nothing there either.
     pub untracked: bool,
     /// The blob's bytes, or a symlink's target; None for deletions, submodules, and `through_git`.
     pub content: Option<Vec<u8>>,

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from tatami.hub.landing import Lander
+from tatami.hub.landing.lander import Lander
 from tatami.hub.record import Record
 from tatami.store import trunk
 from tatami.values.errors import TatamiError
