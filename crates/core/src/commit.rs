@@ -46,8 +46,8 @@ pub fn decode(id: ObjectId, data: &[u8]) -> Result<Commit> {
         parents: commit.parents().collect(),
         tree: commit.tree(),
         message: text(commit.message),
-        author: signature(commit.author().map_err(damaged)?, &text),
-        committer: signature(commit.committer().map_err(damaged)?, &text),
+        author: signature(commit.author().map_err(damaged)?, text),
+        committer: signature(commit.committer().map_err(damaged)?, text),
         conflict: commit.extra_headers().find(CONFLICT_HEADER).is_some(),
     })
 }

@@ -1,6 +1,7 @@
 """Starts a hub: `python -m tatami.hub PATH [READY_FD]`. A repository's second one just ends."""
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
@@ -138,9 +139,9 @@ def batching(place: Place) -> batch.Settings:
 
 
 def _say(ready: int | None, text: str) -> None:
-    """Tells whoever started this hub how it went, once."""
+    """Tells whoever started this hub how it went, once; it may be gone by now."""
     if ready is not None:
-        with os.fdopen(ready, "w") as pipe:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(ready, "w") as pipe:
             pipe.write(text + "\n")
 
 

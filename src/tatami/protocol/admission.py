@@ -37,12 +37,14 @@ def admit(request: messages.Mutation) -> None:
 
 def _verify(command: str) -> None:
     if not command.strip():
-        raise UsageError("the verify command is empty", code="usage")
+        raise UsageError(
+            "the verify command is empty", code="usage", fix="tatami land --verify CMD"
+        )
     if "\0" in command or not _is_text(command):
         raise UsageError(
             "the verify command holds a NUL, or is not Unicode text",
             code="bad_command",
-            fix="tatami land --verify COMMAND",
+            fix="tatami land --verify CMD",
         )
 
 

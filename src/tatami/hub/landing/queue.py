@@ -14,7 +14,7 @@ from tatami.hub.answering.waiting import Waiting
 from tatami.hub.landing.lander import Lander, Tell, Write
 from tatami.hub.record import ENTRIES_KEPT, Record
 from tatami.hub.threads import drained
-from tatami.protocol.hub import Answer
+from tatami.protocol.hub import Answer, Json
 from tatami.protocol.messages import Queue, QueueAction
 from tatami.schedule import landing
 from tatami.values.errors import TatamiError
@@ -248,5 +248,6 @@ class LandingQueue:
 
     def _tell_waiting(self) -> None:
         """Answers those who wait for queue entries that are finished now."""
-        for number, n, answer in self._waiting.answers(self.entries, self.paused):
+        standing: Json = {"paused": self.paused, "waiting": self.lander.waiting}
+        for number, n, answer in self._waiting.answers(self.entries, standing):
             self._around.reply(number, n, answer)

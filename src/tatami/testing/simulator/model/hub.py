@@ -468,7 +468,8 @@ class Hub:
         self._converse(conversation.Answered(command.id, answer))
 
     def _tell_waiting(self) -> None:
-        answers = self._waiting.answers(self.queue.entries, self.queue.paused)
+        standing: Json = {"paused": self.queue.paused, "waiting": ""}
+        answers = self._waiting.answers(self.queue.entries, standing)
         for connection, n, answer in answers:
             self._reply(connection, n, answer)
 
