@@ -68,6 +68,12 @@ def snapshot(
     verify: run the user's hooks. Raises `TatamiError`; the workspace is then as it was.
     """
     paths = paths_inside(space, paths)
+    try:
+        message.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            "the commit message is not UTF-8", code="bad_message", fix="tatami commit -m MESSAGE"
+        ) from None
 
     def commit() -> tuple[Json, tuple[str, ...]]:
         return _snapshot(send, space, {"message": message, "amend": amend}, paths, verify)

@@ -156,13 +156,14 @@ def _remove_files(place: Place, space: Workspace, command: Command, force: bool)
             ) from error
         # The error is not kept: its frames hold the scan, which holds the mounted directory open.
         refused = True
+    ignored = tuple(removing.ignored(space))
     with removing.moved_away(space) as moved:
         if refused:
             recovery = save(moved, SAVE_REASON)
         else:
             removing.require_saved(moved)
     removing.forget(space)
-    return replace(gone, saved=saved, recovery=recovery)
+    return replace(gone, saved=saved, recovery=recovery, ignored=ignored)
 
 
 def _commit_all(space: Workspace, command: Command, message: str) -> str | None:

@@ -22,6 +22,8 @@ from tatami.workspaces.index import IndexEntry, stat_of
 from tatami.workspaces.snapshot import Snapshot, require_bounded
 from tatami.workspaces.worktree import Workspace
 
+_STAGING = "tatami-index-"
+"""Begins the name of a folder with a temporary index; the process that made it follows."""
 _STAGE_OPTIONS = ("--add", "--remove", "--replace", "--ignore-skip-worktree-entries")
 """Entries that git is told to leave alone stay: --remove alone would take them out."""
 
@@ -144,7 +146,8 @@ def staging_index(
     It begins as a copy of the workspace's index, or with `base` as that commit's tree. extra:
     variables for git. gone: paths to take out; what was a file may be the folder of another now.
     """
-    directory = tempfile.mkdtemp(prefix="tatami-index-", dir=space.git_dir)
+    _sweep(space)
+    directory = tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-", dir=space.git_dir)
     try:
         index = os.path.join(directory, "index")
         extra = {**(extra or {}), "GIT_INDEX_FILE": index}
@@ -226,6 +229,19 @@ def _stage_as_it_is(space: Workspace, path: str, extra: Mapping[str, str]) -> No
     id = git.run(space.path, *words, extra=extra).stdout.decode().strip()
     executable = os.lstat(os.path.join(space.path, path)).st_mode & 0o100
     set_entries(space, [IndexEntry(path, 0o100755 if executable else 0o100644, id)], extra)
+
+
+def _sweep(space: Workspace) -> None:
+    """Removes the folders of temporary indexes whose process was killed before it could."""
+    for name in os.listdir(space.git_dir):
+        pid = name.removeprefix(_STAGING).partition("-")[0]
+        if name.startswith(_STAGING) and pid.isdecimal():
+            try:
+                os.kill(int(pid), 0)
+            except (ProcessLookupError, OverflowError):
+                shutil.rmtree(os.path.join(space.git_dir, name), ignore_errors=True)
+            except PermissionError:
+                continue
 
 
 def _take_time(space: Workspace, index: str) -> None:

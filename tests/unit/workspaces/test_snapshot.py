@@ -1,12 +1,13 @@
 """What a workspace's files and index would make a commit of."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tatami.values.errors import TatamiError, UsageError
-from tatami.workspaces import worktree
+from tatami.workspaces import staging, worktree
 from tatami.workspaces.snapshot import blob_id, changed_paths, take
 from tatami.workspaces.worktree import Workspace
 from tests.sandbox import git
@@ -127,3 +128,15 @@ def test_what_was_only_intended_and_is_gone_leaves_the_index(space: Workspace) -
     taken = take(space, git(root, "rev-parse", "HEAD"))
     assert [path for path, _, _ in taken.changes] == ["new.txt"]
     assert (taken.untracked, list(taken.unintended)) == (1, ["gone.txt"])
+
+
+def test_an_index_that_a_killed_commit_left_is_swept(space: Workspace) -> None:
+    """The next one that needs an index of its own removes it; one of a living process stays."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for process in (dead.pid, os.getpid()):
+        (Path(space.git_dir) / f"tatami-index-{process}-x").mkdir()
+    with staging.staging_index(space, ()):
+        pass
+    left = [path.name for path in Path(space.git_dir).glob("tatami-index-*")]
+    assert left == [f"tatami-index-{os.getpid()}-x"]
