@@ -11,9 +11,9 @@ from typing import Protocol, TypeAlias, final
 class CoreError(Exception):
     """Raised by every call; `code` is stable, `retryable` tells whether trying again can help.
 
-    Codes: not_found, ambiguous, bad_path, bad_input, file_too_large, too_many_paths, stale, busy,
-    conflicted, git, corrupt, unsupported, no_space, permission, io, panic, sync_failed (this handle
-    writes no more: reopen).
+    Codes: not_found, ambiguous, bad_path, bad_input, bad_content, file_too_large, too_many_paths,
+    stale, busy, conflicted, git, corrupt, unsupported, no_space, permission, io, panic, sync_failed
+    (this handle writes no more: reopen).
     """
 
     code: str
@@ -230,6 +230,9 @@ class Repo:
     def resolve(self, name: str) -> str:
         """The commit a bookmark, a commit or change id (or a unique prefix), or a git ref names."""
     def commit(self, id: str) -> Commit: ...
+    def admit(self, id: str) -> None:
+        """Raises `bad_path` or `bad_content` where a commit that git made has what none of its
+        parents has and `prepare` would have refused."""
     def log(self, heads: Sequence[str], exclude: Sequence[str], limit: int | None) -> list[Commit]:
         """Ancestors of `heads` that are not ancestors of `exclude`, children before parents."""
     def knows(self, id: str) -> bool:
@@ -315,6 +318,7 @@ class ScannedFile:
     path: str
     mode: int
     untracked: bool
+    """The index has no such path; of a deleted one: it only intended to add it."""
     content: bytes | None
     through_git: bool
     """An attribute or setting changes the bytes: only git can tell the blob (content is None)."""
@@ -328,6 +332,8 @@ class Scan:
     """The index differs both from the commit and from the files: the index is what was meant."""
     agrees: bool
     """What was compared of the index is what the commit has."""
+    repositories: list[str]
+    """Untracked repositories inside the working copy; they are left out."""
     entries: int
     stat_us: int
     walk_us: int

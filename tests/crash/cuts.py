@@ -141,7 +141,9 @@ class PowerCuts:
             in_the_way = IN_THE_WAY.search(done.stdout)
             if not in_the_way:
                 break
-            (space / in_the_way[1]).rename(space / f"{in_the_way[1]}.aside-{self._round}")
+            with suppress(FileNotFoundError):
+                (space / in_the_way[1]).rename(space / f"{in_the_way[1]}.aside-{self._round}")
+            sandbox.git(space, "restore", "--staged", "--worktree", in_the_way[1])
             done = sandbox.tatami(space, *words)
         if done.returncode and "nothing_to_commit" not in done.stdout:
             return [f"{name}: {(done.stdout + done.stderr).strip()}"]

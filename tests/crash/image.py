@@ -46,16 +46,23 @@ class Image:
             os.close(place)
 
     def unmount(self) -> None:
-        """Unmounts it, as soon as nobody uses it any more."""
+        """Unmounts it, as soon as nobody uses it any more.
+
+        A mount namespace that was made meanwhile, as overlay workspaces make them, still has it:
+        mounted again before that ends, it would be the disk whose power is off.
+        """
         give_up = time.monotonic() + UNMOUNT_SECONDS_MAX
-        while True:
+        while os.path.ismount(self.place) or _attached(self.file):
             done = subprocess.run(["umount", self.place], capture_output=True, check=False)
-            if done.returncode == 0 or not os.path.ismount(self.place):
-                return
             if time.monotonic() > give_up:
-                subprocess.run(["umount", "--lazy", self.place], check=True)
-                raise TimeoutError(done.stderr.decode())
+                subprocess.run(["umount", "--lazy", self.place], check=False)
+                raise TimeoutError(done.stderr.decode() or f"{self.file} stays in use")
             time.sleep(0.01)
+
+
+def _attached(file: Path) -> bool:
+    words = ["losetup", "--associated", str(file)]
+    return bool(subprocess.run(words, capture_output=True, check=True).stdout)
 
 
 def _run(*words: str) -> None:

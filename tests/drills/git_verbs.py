@@ -2,7 +2,8 @@
 
 Every step runs twice: in a workspace of a repository that a hub watches, and in a worktree of a
 twin that Tatami has never seen. Dates are fixed, so that equal work makes equal commit ids; after
-each step HEAD, index and status of both must be the same.
+each step HEAD, index and status of both must be the same. Only the agent's branch, while something
+else is checked out, comes along with us and not alone; it is moved there too before git goes back.
 
     python -m tests.drills.git_verbs --workspaces 20 --seconds 300 --seed 1
 """
@@ -112,11 +113,24 @@ class Workspace(threading.Thread):
             self.result.refused[arguments[0]] += 1
         return alone.returncode == 0
 
+    def meet(self) -> None:
+        """Lets the agent's branch come along to where HEAD has been, alone as with us."""
+        ours, alone = self.sides
+        with Swarm.open(ours.path) as swarm:
+            swarm.status()
+        ref = f"refs/heads/agent/{self.name}"
+        moved, unmoved = (side.git(0, "rev-parse", ref).stdout.strip() for side in self.sides)
+        if moved != unmoved:
+            if moved not in alone.git(0, "reflog", "--format=%H", "HEAD").stdout.split():
+                self.fail(f"agent/{self.name} is at {moved}, where HEAD never was")
+            alone.git(0, "update-ref", ref, moved)
+
     def compare(self, verb: str) -> None:
         """Notes a failure where the two sides are not the same."""
         ours, alone = (side.state() for side in self.sides)
         if ours != alone:
-            self.fail(f"{verb}: {ours} is not {alone}")
+            differing = [(a, b) for a, b in zip(ours, alone, strict=True) if a != b]
+            self.fail(f"{verb}: ours and alone: {differing} in {alone}")
 
     def fail(self, words: str) -> None:
         """Notes a failure with what repeats it."""
@@ -193,6 +207,7 @@ def branch(space: Workspace) -> Steps:
 
 
 def back(space: Workspace) -> Steps:
+    space.meet()
     yield "switch", "-q", "-"
 
 

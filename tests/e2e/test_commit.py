@@ -50,6 +50,18 @@ def test_commits_follow_one_another(space: Path) -> None:
     assert clean(space)
 
 
+def test_a_repository_inside_is_left_out_with_a_warning(space: Path, refused: Refused) -> None:
+    """An agent's clone in its workspace is no part of a commit, and it is told so."""
+    git(space, "clone", "--quiet", ".", "vendored")
+    assert refused(space, "commit", "-m", "only that") == (64, "nothing_to_commit")
+    (space / "new.txt").write_text("new\n")
+    done = tatami_json(space, "commit", "-m", "beside it")
+    assert git(space, "ls-tree", "--name-only", "HEAD", "vendored") == ""
+    assert [text.split(":")[0] for text in done["warnings"]] == ["vendored"]
+    (space / ".gitignore").write_text("vendored\n")
+    assert tatami_json(space, "commit", "-m", "ignored")["warnings"] == []
+
+
 def test_a_commit_is_named_on_stdout(space: Path) -> None:
     """People see the agent, the commit and the first line of the message."""
     (space / "new.txt").write_text("new\n")
@@ -204,9 +216,23 @@ def test_a_name_that_differs_only_in_case_is_refused(space: Path, refused: Refus
     """Other file systems have room for one of the two; renaming the first one is fine."""
     (space / "HISTORY.txt").write_text("x\n")
     assert refused(space, "commit", "-m", "twins") == (64, "bad_path")
+    said = tatami(space, "commit", "-m", "twins").stderr
+    assert '"HISTORY.txt", which differs from "history.txt" beside it' in said
+    assert "fix: rename the file" in said
     (space / "history.txt").unlink()
     tatami_json(space, "commit", "-m", "renamed")
     assert "HISTORY.txt" in git(space, "ls-files").splitlines()
+
+
+def test_a_file_that_was_only_announced_and_is_gone_is_forgotten(space: Path) -> None:
+    """After `git add -N` and `rm` the index names a file of which there is nothing to commit."""
+    (space / "gone.txt").write_text("gone\n")
+    git(space, "add", "--intent-to-add", "gone.txt")
+    (space / "gone.txt").unlink()
+    (space / "new.txt").write_text("new\n")
+    tatami_json(space, "commit", "-m", "new")
+    assert git(space, "show", "--format=", "--name-only", "HEAD") == "new.txt"
+    assert clean(space)
 
 
 def test_names_with_spaces_quotes_and_other_letters_are_fine(space: Path) -> None:

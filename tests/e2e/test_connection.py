@@ -16,7 +16,10 @@ import tatami
 from tatami.client import connection, start
 from tatami.net import local
 from tatami.protocol import frames
+from tatami.protocol.hub import Answer
+from tatami.store.ledger import Ledger
 from tatami.store.locate import Place
+from tatami.values.ids import CommandId
 from tests import sandbox
 
 
@@ -116,3 +119,36 @@ def test_a_subscriber_that_was_cut_off_comes_back_with_its_cursor(tmp_path: Path
         client.close()
         served.result()
     assert asked == [0, 2]
+
+
+def forget_clients(root: Path, second: int) -> None:
+    """The hub's table forgets a client that began in some second, as it does with many."""
+    ledger = Ledger(str(root / ".git/tatami/hub/ledger"))
+    ids = [CommandId(f"{began:08x}{0:016x}", 1) for began in (second, second + 1)]
+    ledger.save(answers=[(id, Answer({})) for id in ids])
+    ledger.trim_answers(1)
+    ledger.close()
+
+
+def test_a_client_whose_clock_is_late_is_not_taken_for_a_forgotten_one(
+    tatami_repository: Path,
+) -> None:
+    """The hub says up to where it has forgotten clients, and a new one begins after that.
+
+    The story: after the clock had jumped back, every command of every new client was `expired`.
+    """
+    forget_clients(tatami_repository, int(time.time()) + 400 * 86_400)
+    with tatami.Swarm.open(tatami_repository) as swarm:
+        commit = swarm.agent("coder", workspace=False).commit("Add a file", {"new": b"1\n"})
+        assert [row["commit"] for row in swarm.log("agent/coder", limit=1)] == [commit.id]
+
+
+def test_a_client_that_was_forgotten_while_it_lived_begins_anew(tatami_repository: Path) -> None:
+    """It was silent, and the next hub knows younger ones only; what it asks next is done."""
+    with tatami.Swarm.open(tatami_repository) as swarm:
+        agent = swarm.agent("coder", workspace=False)
+        sandbox.tatami(tatami_repository, "stop")
+        forget_clients(tatami_repository, int(time.time()) + 400 * 86_400)
+        swarm.status()
+        commit = agent.commit("Add a file", {"new": b"1\n"})
+        assert [row["commit"] for row in swarm.log("agent/coder", limit=1)] == [commit.id]

@@ -21,6 +21,39 @@ def test_the_name_of_an_agent_stands_for_its_line(
     assert (row["commit"], row["agent"]) == (commit, name)
 
 
+def test_head_is_the_workspaces(shared: Path, swarm: tatami.Swarm, space: Path) -> None:
+    """HEAD, and what is counted from it, mean what git means by them in this directory."""
+    first = sandbox.commit_file(space, "one.txt", b"1\n")
+    second = sandbox.commit_file(space, "two.txt", b"2\n")
+    rows = {
+        rev: sandbox.tatami_json(space, "log", rev, "--limit", "1")["commit"]
+        for rev in ("HEAD", "@", "HEAD~1", "@^", "HEAD@{1}")
+    }
+    assert rows == dict.fromkeys(("HEAD", "@"), second) | dict.fromkeys(
+        ("HEAD~1", "@^", "HEAD@{1}"), first
+    )
+    trunk = sandbox.git(shared, "rev-parse", "HEAD")
+    assert sandbox.tatami_json(shared, "log", "HEAD", "--limit", "1")["commit"] == trunk
+    sandbox.tatami_json(space, "workspace", "add", f"{space.name}-2", "--base", "HEAD~1")
+    other = swarm.known_agent(f"{space.name}-2")
+    assert sandbox.git(other.path, "rev-parse", "HEAD") == first
+    with tatami.Swarm.open(space) as here:
+        assert (here.resolve("HEAD"), here.read("HEAD~1", ["two.txt"])) == (second, [None])
+        assert [row[0] for row in here.diff("HEAD~1", "HEAD")] == ["two.txt"]
+    swarm.known_agent(space.name).reset("HEAD~1")
+    assert sandbox.git(space, "rev-parse", "HEAD") == first
+
+
+@pytest.mark.parametrize("rev", ["HEAD", "ORIG_HEAD", "HEAD~99"])
+def test_a_head_that_is_not_there_is_nobody_elses(
+    shared: Path, space: Path, refused: Refused, rev: str
+) -> None:
+    """On a branch without a commit `HEAD` is not the main worktree's."""
+    sandbox.git(shared, "update-ref", "ORIG_HEAD", "HEAD")
+    sandbox.git(space, "switch", "--quiet", "--orphan", f"{space.name}-orphan")
+    assert refused(space, "log", rev) == (64, "not_found")
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "code"),
     [

@@ -108,6 +108,21 @@ def test_the_last_one_takes_the_tree_along(tatami_repository: Path) -> None:
     assert list((root / ".tatami" / "workspaces").iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["add", "remove"])
+def test_a_tree_that_a_crash_left_goes_with_the_next_workspace(
+    tatami_repository: Path, verb: str
+) -> None:
+    """Whichever kind that one is, and whether it comes or goes; a tree in use stays."""
+    root = tatami_repository
+    add(root, "a")
+    tatami_json(root, "workspace", "add", "b", "--kind", "checkout")
+    left = root / ".git" / "tatami" / "lower" / ("0" * 40)
+    shutil.copytree(lower(root, "a"), left)
+    tatami_json(root, "workspace", verb, *(("c", "--kind", "checkout") if verb == "add" else "b"))
+    assert not left.exists()
+    assert lower(root, "a").is_dir()
+
+
 def test_remove_saves_what_is_not_committed(shared: Path, space: Path, name: str) -> None:
     """Edits and new files become a commit on the agent's line."""
     (space / "dir0" / "file0.txt").write_text("unsaved\n")
@@ -116,6 +131,20 @@ def test_remove_saves_what_is_not_committed(shared: Path, space: Path, name: str
     assert removed["saved"] == git(shared, "rev-parse", f"agent/{name}")
     assert git(shared, "show", f"agent/{name}:dir0/file0.txt") == "unsaved"
     assert not space.exists()
+
+
+def test_remove_by_force_saves_what_no_commit_takes(
+    shared: Path, space: Path, name: str, refused: Refused
+) -> None:
+    """A file that git refuses to convert is kept as it is; nothing of ours is still in there."""
+    (space / ".gitattributes").write_text("*.odd working-tree-encoding=UTF-16\n")
+    (space / "a.odd").write_text("odd\n")
+    assert refused(shared, "workspace", "remove", name) == (2, "unsaved")
+    removed = tatami_json(shared, "workspace", "remove", name, "--force")[0]
+    assert git(shared, "show", f"{removed['recovery']}:a.odd") == "odd"
+    assert not space.exists()
+    back = tatami_json(shared, "workspace", "recover", removed["recovery"], "--to", f"{name}-back")
+    assert back["agent"] == f"{name}-back"
 
 
 def test_remove_waits_for_who_works_there(

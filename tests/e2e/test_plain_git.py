@@ -57,6 +57,19 @@ def test_a_branch_of_its_own_is_the_line(space: Path) -> None:
     assert git(space, "status", "--porcelain") == ""
 
 
+def test_the_agents_branch_follows_a_branch_of_its_own(space: Path) -> None:
+    """Without another command: git goes on from it as soon as the hub has seen the commit."""
+    git_commit(space, "one.txt", "one\n")
+    git(space, "switch", "--quiet", "-c", "side", "HEAD~1")
+    git_commit(space, "two.txt", "two\n")
+    git(space, "merge", "--quiet", "--no-edit", f"agent/{space.name}")
+    merged = git(space, "rev-parse", "HEAD")
+    assert noticed(space, merged)
+    assert git(space, "rev-parse", f"agent/{space.name}") == merged
+    git(space, "switch", "--quiet", f"agent/{space.name}")
+    tatami_commit(space, "three.txt", "three\n")
+
+
 def test_a_detached_head_is_the_line(space: Path) -> None:
     """Commits on a detached HEAD are kept on the agent's line, and HEAD stays detached."""
     git(space, "switch", "--quiet", "--detach")

@@ -199,15 +199,19 @@ def test_removed_workspaces_are_searched_too(
 
 
 def test_what_landed_as_a_copy_is_not_lost(swarm: tatami.Swarm, shared: Path, name: str) -> None:
-    """Its original is listed with everything, and marked."""
+    """Its original and the copy are listed with everything, and marked."""
     agents = swarm.agents([name, f"{name}-b"], workspace=False)
     ids = [agent.commit("x", {f"{agent.name}.txt": b"x\n"}).id for agent in agents]
     for agent in agents:
-        assert agent.land().result().state == "landed"
+        landing = agent.land().result()
+        assert landing.state == "landed"
         swarm.retire(agent.name)
     assert found(shared, f"{name}-b") == []
     rows = found(shared, f"{name}-b", "--all")
-    assert [(row["id"], row["landed"]) for row in rows] == [(ids[1], True)]
+    assert {(row["id"], row["landed"]) for row in rows} == {
+        (ids[1], True),
+        (*landing.commits, True),
+    }
 
 
 def test_bad_questions(shared: Path, refused: Refused) -> None:

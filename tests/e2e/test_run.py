@@ -14,7 +14,7 @@ import pytest
 from tests import sandbox
 from tests.conftest import stop_hubs
 from tests.e2e.conftest import Refused
-from tests.mounts import WITHOUT_MOUNTS, WITHOUT_NAMESPACES, needs_privileges
+from tests.mounts import WITHOUT_MOUNTS, WITHOUT_NAMESPACES, needs_mounts, needs_privileges
 from tests.sandbox import git, tatami, tatami_json
 
 SHOW = "import json, os; print(json.dumps([os.getcwd(), dict(os.environ)]))"
@@ -90,6 +90,16 @@ def add_private(root: Path, name: str) -> Path:
     assert (added["kind"], added["state"]) == ("overlay", "unmounted")
     assert f"tatami run {name} -- COMMAND" in added["note"]
     return Path(added["path"])
+
+
+@needs_mounts
+@needs_privileges
+def test_what_others_have_mounted_proves_nothing(
+    tatami_repository: Path,
+) -> None:
+    """A process without privileges beside one that has them gets what itself can have."""
+    tatami_json(tatami_repository, "workspace", "add", "a", "--kind", "overlay")
+    assert not os.path.ismount(add_private(tatami_repository, "b"))
 
 
 @needs_privileges

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import tatami
+from tatami.client import syncing
 from tests.e2e.conftest import Refused
 from tests.sandbox import git, tatami_json
 from tests.sandbox import tatami as tatami_run
@@ -179,3 +180,85 @@ def test_an_agent_without_workspace(shared: Path, swarm: tatami.Swarm, name: str
     trunk_commit(shared, f"{name}.txt", "theirs\n")
     with pytest.raises(tatami.ConflictError, match="conflicts with the trunk"):
         agent.sync()
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [("{}", "{}"), ("{}/inside", "{}"), ("{}", "{}/inside"), ("{}.o", "{}.o")],
+    ids=["same name", "folder", "file above", "ignored"],
+)
+def test_an_untracked_file_in_the_way_is_refused_first(
+    shared: Path, space: Path, refused: Refused, mine: str, theirs: str
+) -> None:
+    """Neither line nor files move; with the file out of the way they do."""
+    name = f"{space.name}-way"
+    commit(space, f"{space.name}-1", "1\n")
+    git(space, "config", "core.excludesFile", str(shared / ".git" / "ignored"))
+    (shared / ".git" / "ignored").write_text("*.o\n")
+    write(space, mine.format(name), "mine\n")
+    write(shared, theirs.format(name), "theirs\n")
+    git(shared, "add", "--force", name + ("" if theirs != "{}.o" else ".o"))
+    git(shared, "commit", "--quiet", "-m", "in the way")
+    before = git(space, "rev-parse", "HEAD"), git(space, "status", "--porcelain", "--ignored")
+    assert refused(space, "workspace", "sync") == (2, "would_overwrite")
+    said = tatami_run(space, "workspace", "sync").stderr
+    assert f"{mine.format(name)} is not committed here" in said
+    after = git(space, "rev-parse", "HEAD"), git(space, "status", "--porcelain", "--ignored")
+    assert after == before
+    assert (space / mine.format(name)).read_text() == "mine\n"
+    (space / mine.format(name)).rename(shared / ".git" / "aside")
+    assert sync(space)["rebased"] == 1
+    assert (space / theirs.format(name)).read_text() == "theirs\n"
+
+
+def test_a_new_file_that_is_staged_is_in_the_way_too(
+    shared: Path, space: Path, refused: Refused
+) -> None:
+    """git could keep only one of the two; committed, the file is merged as a commit is."""
+    name = f"{space.name}-staged"
+    write(space, name, "mine\n")
+    git(space, "add", name)
+    trunk_commit(shared, name, "theirs\n")
+    assert refused(space, "workspace", "sync") == (2, "would_overwrite")
+    assert git(space, "status", "--porcelain") == f"A  {name}"
+    tatami_json(space, "commit", "-m", "mine")
+    assert tatami_run(space, "workspace", "sync").returncode == 2
+    assert git(space, "status", "--porcelain") == f"AA {name}"
+    git(space, "rebase", "--abort")
+
+
+def test_what_is_staged_stays_so_beside_an_edit_that_is_merged(
+    shared: Path, space: Path, file: str
+) -> None:
+    """A staged edit of a file the trunk changed, a staged new file and a staged deletion."""
+    write(space, file, edited(space, file, 9, "mine"))
+    write(space, "staged.txt", "staged\n")
+    git(space, "add", file, "staged.txt")
+    git(space, "rm", "--quiet", "history.txt")
+    trunk_commit(shared, file, edited(shared, file, 0, "theirs"))
+    assert sync(space)["conflicts"] == []
+    lines = (space / file).read_text().splitlines()
+    assert (lines[0], lines[9]) == ("theirs", "mine")
+    status = sorted(git(space, "status", "--porcelain").splitlines())
+    assert status == sorted([f"M  {file}", "A  staged.txt", "D  history.txt"])
+
+
+def test_a_file_that_comes_into_the_way_in_the_last_moment_loses_nothing(
+    shared: Path, swarm: tatami.Swarm, space: Path
+) -> None:
+    """The line has moved, its files have not: they follow before anything is committed."""
+    agent, name = swarm.known_agent(space.name), f"{space.name}-late"
+    assert agent.workspace
+    old = git(shared, "rev-parse", "HEAD")
+    write(space, name, "mine\n")
+    trunk_commit(shared, name, "theirs\n")
+    for _ in range(2):
+        with pytest.raises(tatami.ConflictError, match=name) as caught:
+            syncing.sync(swarm.command, agent.workspace, old)
+        assert caught.value.code == "line_moved"
+    with pytest.raises(tatami.ConflictError, match=name):
+        agent.commit("would take the trunk's file back")
+    (space / name).unlink()
+    agent.sync()
+    assert (space / name).read_text() == "theirs\n"
+    assert git(space, "status", "--porcelain") == ""

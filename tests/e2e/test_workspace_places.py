@@ -110,6 +110,39 @@ def test_inside_a_worktree_and_a_folder(repository: Path, tmp_path: Path) -> Non
     assert [row["name"] for row in rows] == ["coder-1"]
 
 
+def test_a_submodule(repository: Path, tmp_path: Path) -> None:
+    """Its git directory lies elsewhere and names it: it follows landings, and holds workspaces."""
+    git(tmp_path, "init", "--quiet", "around")
+    local = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add")
+    git(tmp_path / "around", *local, str(repository), "inner")
+    root = tmp_path / "around" / "inner"
+    tatami_json(root, "init")
+    space = Path(tatami_json(root, "workspace", "add", "a")[0]["path"])
+    other = tatami_json(space, "workspace", "add", "b")[0]["path"]
+    assert Path(other) == root / ".tatami" / "workspaces" / "b"
+    (space / "new.txt").write_text("new\n")
+    commit = tatami_json(space, "commit", "-m", "new")["commit"]
+    tatami_json(space, "land", "--wait")
+    assert git(root, "rev-parse", "HEAD") == commit
+    assert (git(root, "status", "--porcelain"), (root / "new.txt").exists()) == ("", True)
+
+
+def test_a_git_directory_elsewhere_has_to_name_its_worktree(
+    tmp_path: Path, refused: Refused
+) -> None:
+    """A checkout that is not known could not follow the trunk; named, it does."""
+    git(tmp_path, "init", "--quiet", "--separate-git-dir", "elsewhere", "repo")
+    root = tmp_path / "repo"
+    sandbox.commit_file(root, "a.txt", b"a\n")
+    assert refused(root, "init") == (64, "unknown_worktree")
+    git(root, "config", "core.worktree", str(root))
+    tatami_json(root, "init")
+    space = Path(tatami_json(root, "workspace", "add", "a")[0]["path"])
+    sandbox.commit_file(space, "b.txt", b"b\n")
+    tatami_json(space, "land", "--wait")
+    assert (git(root, "status", "--porcelain"), (root / "b.txt").exists()) == ("", True)
+
+
 def test_init_again_changes_nothing(repository: Path) -> None:
     """`new` tells the two apart."""
     assert tatami_json(repository, "init")["new"] is True

@@ -1,5 +1,6 @@
 //! Commit objects: their text as jj writes it, and what of it Python sees.
 
+use encoding_rs::{Encoding, WINDOWS_1252};
 use gix::ObjectId;
 use gix::objs::{CommitRef, Kind};
 use jj_lib::backend::{ChangeId, CommitId};
@@ -10,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::objects::Objects;
 use crate::spec::{CommitSpec, Signature};
 
-/// A commit as it is read back. A message that is not UTF-8 is shown with replacement characters.
+/// A commit as it is read back. A text that is not UTF-8 is read as its encoding header says.
 #[derive(Clone, Debug)]
 pub struct Commit {
     pub id: ObjectId,
@@ -37,14 +38,16 @@ pub fn decode(id: ObjectId, data: &[u8]) -> Result<Commit> {
         Error::new(Code::Corrupt, format!("commit {id} is damaged: {error}"))
     };
     let commit = CommitRef::from_bytes(data, gix::hash::Kind::Sha1).map_err(damaged)?;
+    let encoding = commit.encoding.map(|label| -> &[u8] { label });
+    let text = |bytes: &[u8]| text(bytes, encoding);
     Ok(Commit {
         id,
         change: change_id_to_text(&change_of(id, &commit)),
         parents: commit.parents().collect(),
         tree: commit.tree(),
-        message: String::from_utf8_lossy(commit.message).into_owned(),
-        author: signature(commit.author().map_err(damaged)?),
-        committer: signature(commit.committer().map_err(damaged)?),
+        message: text(commit.message),
+        author: signature(commit.author().map_err(damaged)?, text),
+        committer: signature(commit.committer().map_err(damaged)?, text),
         conflict: commit.extra_headers().find(CONFLICT_HEADER).is_some(),
     })
 }
@@ -112,11 +115,30 @@ fn signature_line(signature: &Signature) -> Result<String> {
     ))
 }
 
-fn signature(signature: gix::actor::SignatureRef<'_>) -> Signature {
+/// Reads a commit's text in the encoding that its header names, or else as UTF-8.
+///
+/// Where it is neither, every byte is taken for a character: a copy of the commit is UTF-8, and
+/// nothing of what somebody wrote may be lost in it.
+fn text(bytes: &[u8], label: Option<&[u8]>) -> String {
+    if let Some(encoding) = label.and_then(Encoding::for_label)
+        && let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(bytes)
+    {
+        return text.into_owned();
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => WINDOWS_1252
+            .decode_without_bom_handling(bytes)
+            .0
+            .into_owned(),
+    }
+}
+
+fn signature(signature: gix::actor::SignatureRef<'_>, text: impl Fn(&[u8]) -> String) -> Signature {
     let time = signature.time().unwrap_or_default();
-    let text = |bytes: &[u8]| match String::from_utf8_lossy(bytes) {
+    let text = |bytes: &[u8]| match text(bytes) {
         text if text == EMPTY => String::new(),
-        text => text.into_owned(),
+        text => text,
     };
     Signature {
         name: text(signature.name),

@@ -14,6 +14,8 @@ pub enum Code {
     Ambiguous,
     BadPath,
     BadInput,
+    /// A file that no checkout can hold.
+    BadContent,
     Stale,
     Busy,
     Conflicted,

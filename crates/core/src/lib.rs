@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod admit;
 pub mod commit;
 pub mod diff;
 pub mod error;

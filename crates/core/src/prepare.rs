@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gix::ObjectId;
 use gix::objs::Kind;
 
+use crate::admit;
 use crate::commit::{self, change_id_to_text};
 use crate::error::{Code, Doing, Error, Result};
 use crate::objects::{Data, Objects, parse_id};
@@ -115,8 +116,12 @@ impl Build<'_> {
     fn apply(&mut self, root: ObjectId, changes: &[Change<'_>]) -> Result<ObjectId> {
         let mut edits = Vec::with_capacity(changes.len());
         for change in changes {
-            tatami_worktree::path::check(change.path)
-                .map_err(|why| tree::bad_path(change.path, why))?;
+            // What the base has under such a name may be changed and removed.
+            if let Err(why) = tatami_worktree::path::check(change.path)
+                && lookup(self, root, change.path)?.is_none()
+            {
+                return Err(tree::bad_path(change.path, why));
+            }
             edits.push(Edit {
                 path: change.path,
                 new: self.content(root, change)?,
@@ -135,6 +140,9 @@ impl Build<'_> {
         Ok(match change.content {
             Content::Deleted => None,
             Content::Bytes(bytes) => {
+                if change.mode == tree::LINK {
+                    admit::link(change.path, bytes)?;
+                }
                 let keep = bytes.len() <= KEPT_BLOB_BYTES_MAX;
                 Some((change.mode, self.stage(Kind::Blob, bytes, keep)?))
             }
@@ -149,10 +157,21 @@ impl Build<'_> {
     /// Takes an existing blob into the batch, so that a `git gc` cannot part it from the commit;
     /// one that the base tree has at the same place already is held by the base.
     fn adopt(&mut self, root: ObjectId, change: &Change<'_>, id: ObjectId) -> Result<()> {
-        if change.mode == SUBMODULE || self.staged.contains_key(&id) {
+        if change.mode == SUBMODULE {
+            return admit::submodule(change.path, id);
+        }
+        let old = lookup(self, root, change.path)?;
+        if old.is_some_and(|old| old == (change.mode, id)) {
             return Ok(());
         }
-        if lookup(self, root, change.path)?.is_some_and(|(_, old)| old == id) {
+        if change.mode == tree::LINK {
+            let target = match self.staged.get(&id) {
+                Some(data) => data.clone(),
+                None => self.objects.blob(id)?,
+            };
+            admit::link(change.path, &target)?;
+        }
+        if self.staged.contains_key(&id) || old.is_some_and(|(_, old)| old == id) {
             return Ok(());
         }
         let blob = self.objects.blob(id)?;

@@ -1,7 +1,7 @@
 //! Git trees: reading their entries, and applying a commit's changes to them.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use gix::ObjectId;
 
@@ -12,7 +12,7 @@ pub const SUBMODULE: u32 = 0o160000;
 pub const LINK: u32 = 0o120000;
 const ID_BYTES: usize = 20;
 /// Directories inside each other; git has no limit, the stack has.
-const DEPTH_MAX: usize = 256;
+pub const DEPTH_MAX: usize = 256;
 
 /// One entry of a tree, borrowed from its bytes. The mode is normalised as git does it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -129,11 +129,12 @@ struct Part<'a> {
     path: &'a str,
 }
 
-struct Replaced<'a> {
-    name: &'a str,
-    new: Option<(u32, ObjectId)>,
-    path: &'a str,
-    fresh: bool,
+/// One entry of a directory after an edit; fresh: the directory had no such name.
+pub(crate) struct Replaced<'a> {
+    pub name: &'a str,
+    pub new: Option<(u32, ObjectId)>,
+    pub path: &'a str,
+    pub fresh: bool,
 }
 
 /// Returns the new tree, or None where nothing is left in it.
@@ -276,16 +277,16 @@ fn order(a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
 }
 
 /// Two names that a case-folding file system takes for one can never be checked out there.
-fn refuse_twins(data: &[u8], replaced: &[Replaced<'_>]) -> Result<()> {
+pub(crate) fn refuse_twins(data: &[u8], replaced: &[Replaced<'_>]) -> Result<()> {
     if !replaced.iter().any(|one| one.fresh && one.new.is_some()) {
         return Ok(());
     }
     let gone: HashSet<&[u8]> = replaced.iter().map(|one| one.name.as_bytes()).collect();
-    let mut folded: HashSet<Vec<u8>> = HashSet::new();
+    let mut folded: HashMap<Vec<u8>, &[u8]> = HashMap::new();
     for entry in entries(data) {
         let entry = entry?;
         if !gone.contains(entry.name) {
-            folded.insert(fold(entry.name));
+            folded.insert(fold(entry.name), entry.name);
         }
     }
     // Names that were there stay allowed, so they go in before the fresh ones are tested.
@@ -295,14 +296,15 @@ fn refuse_twins(data: &[u8], replaced: &[Replaced<'_>]) -> Result<()> {
             .filter(move |one| one.new.is_some() && one.fresh == fresh)
     };
     for one in there(false) {
-        folded.insert(fold(one.name.as_bytes()));
+        folded.insert(fold(one.name.as_bytes()), one.name.as_bytes());
     }
     for one in there(true) {
-        if !folded.insert(fold(one.name.as_bytes())) {
-            return Err(bad_path(
-                one.path,
-                "differs from a neighbour only in upper and lower case",
-            ));
+        let twin = folded.insert(fold(one.name.as_bytes()), one.name.as_bytes());
+        if let Some(twin) = twin {
+            let (name, twin) = (one.name, String::from_utf8_lossy(twin));
+            let case = "only in upper and lower case";
+            let why = format!("has {name:?}, which differs from {twin:?} beside it {case}");
+            return Err(bad_path(one.path, &why));
         }
     }
     Ok(())

@@ -107,7 +107,14 @@ fn paths_that_cannot_be_are_refused_by_name() {
     let cases = [
         (put("dir", "x"), "is a directory"),
         (put("plain/x", "x"), "lies below a file"),
-        (put("PLAIN", "x"), "upper and lower case"),
+        (
+            put("PLAIN", "x"),
+            "has \"PLAIN\", which differs from \"plain\" beside it only in upper and lower case",
+        ),
+        (
+            put("Dir/new", "x"),
+            "has \"Dir\", which differs from \"dir\"",
+        ),
         (gone("dir"), "is a directory"),
         (put("../up", "x"), "\"../up\""),
         (put(".git/config", "x"), "\".git/config\""),

@@ -23,6 +23,7 @@ impl From<CoreFailure> for Failure {
             Code::Ambiguous => "ambiguous",
             Code::BadPath => "bad_path",
             Code::BadInput => "bad_input",
+            Code::BadContent => "bad_content",
             Code::Stale => "stale",
             Code::Busy => "busy",
             Code::Conflicted => "conflicted",

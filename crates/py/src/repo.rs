@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use tatami_core::jj::{Core, Identity, Paths};
-use tatami_core::{commit, diff, objects, pack, prepare, text};
+use tatami_core::{admit, commit, diff, objects, pack, prepare, text};
 
 use crate::error::{Failure, run};
 use crate::specs;
@@ -172,6 +172,12 @@ impl Repo {
 
     fn commit(&self, py: Python<'_>, id: &str) -> PyResult<Commit> {
         self.with(py, |core| Ok(core.commit(id)?.into()))
+    }
+
+    fn admit(&self, py: Python<'_>, id: &str) -> PyResult<()> {
+        self.with(py, |core| {
+            Ok(admit::commit(&mut core.objects, self::id(id)?)?)
+        })
     }
 
     fn log(

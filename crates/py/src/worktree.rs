@@ -1,5 +1,6 @@
 //! Working copies: one function of the worktree crate each.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -14,7 +15,7 @@ pub struct CheckedOut {
     path: String,
     files: usize,
     bytes: u64,
-    skipped: Vec<String>,
+    skipped: Vec<OsString>,
 }
 
 impl From<files::CheckedOut> for CheckedOut {
@@ -126,6 +127,8 @@ pub struct Scan {
     #[pyo3(get)]
     agrees: bool,
     #[pyo3(get)]
+    repositories: Vec<String>,
+    #[pyo3(get)]
     entries: usize,
     #[pyo3(get)]
     stat_us: u64,
@@ -193,6 +196,7 @@ pub fn scan(
         files: files.collect::<PyResult<_>>()?,
         staged: found.staged,
         agrees: found.agrees,
+        repositories: found.repositories,
         entries: found.entries,
         stat_us: found.stat_us,
         walk_us: found.walk_us,

@@ -1,5 +1,6 @@
 //! Makes registered git worktrees, many at once.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use gix::index::State;
@@ -38,7 +39,7 @@ pub struct CheckedOut {
     pub bytes: u64,
     /// Paths left for `git checkout-index -f -u`: git writes other bytes than their blobs hold, or
     /// has to fetch the blobs (in a partial clone).
-    pub skipped: Vec<String>,
+    pub skipped: Vec<OsString>,
 }
 
 /// Makes git worktrees of one commit: registered, locked, with index and files, so that `git

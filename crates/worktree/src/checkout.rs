@@ -3,7 +3,9 @@
 //! Each blob is read and inflated once. Blobs are taken in portions of bounded size; a portion is
 //! written to every directory, by several threads, before the next one is read.
 
+use std::ffi::OsString;
 use std::ops::Range;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -123,11 +125,11 @@ impl Checkout<'_> {
     }
 
     /// The paths that were left to git.
-    pub fn skipped(&self) -> Vec<String> {
+    pub fn skipped(&self) -> Vec<OsString> {
         let entries = self.listing.entries.iter().zip(&self.skipped);
         entries
             .filter(|(_, skipped)| **skipped)
-            .map(|(entry, _)| String::from_utf8_lossy(self.listing.path(entry)).into_owned())
+            .map(|(entry, _)| OsString::from_vec(self.listing.path(entry).to_vec()))
             .collect()
     }
 

@@ -9,7 +9,7 @@ use gix::{ObjectId, Repository};
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
 
-use crate::dir::Dir;
+use crate::dir::{Cursor, Dir, split};
 use crate::{Error, Result};
 
 pub const REGULAR: u32 = 0o100_644;
@@ -108,11 +108,15 @@ pub fn read(directory: &Dir, name: &[u8], path: &[u8], budget: &Budget) -> Resul
     }
 }
 
-/// Reads a file of rules (`.gitignore`, `.gitattributes`) as git does: a symlink, a directory or
-/// anything else in its place has none.
-pub fn read_rules(directory: &Dir, name: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>> {
+/// Reads a file of rules (`.gitignore`, `.gitattributes`) as git does: there are none where a
+/// symlink, a directory or anything else is in its place, or in the way to it.
+pub fn read_rules(cursor: &mut Cursor<'_>, path: &[u8]) -> Result<Option<Vec<u8>>> {
     let failed = |error| Error::io(format!("read {}", path.escape_ascii()), error);
-    let file = match directory.open_file(name) {
+    let (directory, name) = split(path);
+    let opened = cursor
+        .enter(directory)
+        .and_then(|directory| directory.open_file(name));
+    let file = match opened {
         Ok(file) => File::from(file),
         Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Ok(None),
         Err(error) => return Err(failed(error)),
@@ -198,4 +202,21 @@ pub fn failed(path: &[u8], error: Errno) -> Error {
 
 pub fn busy(path: &[u8]) -> Error {
     Error::Busy(format!("{} changed while it was read", path.escape_ascii()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failed;
+    use crate::Error;
+    use rustix::io::Errno;
+
+    #[test]
+    fn only_what_goes_or_is_another_thing_now_is_busy() {
+        for gone in [Errno::NOENT, Errno::NOTDIR, Errno::LOOP] {
+            assert!(matches!(failed(b"a", gone), Error::Busy(_)), "{gone}");
+        }
+        assert!(matches!(failed(b"a", Errno::ACCESS), Error::Permission(_)));
+        assert!(matches!(failed(b"a", Errno::IO), Error::Io(_)));
+        assert!(matches!(failed(b"a", Errno::MFILE), Error::Io(_)));
+    }
 }

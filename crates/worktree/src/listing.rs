@@ -1,4 +1,4 @@
-//! All files of a tree, in index order, checked against the path policy.
+//! All files of a tree, in index order, none of which leads elsewhere.
 
 use std::collections::HashSet;
 
@@ -45,7 +45,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Reads `tree` recursively; refuses a path that the policy refuses and a tree that git would
+    /// Reads `tree` recursively; refuses a path that would lead elsewhere and a tree that git would
     /// not have written.
     pub fn read(source: &Source, tree: ObjectId) -> Result<Self> {
         let repository = source.local();
@@ -186,9 +186,9 @@ impl Reader<'_> {
         Ok((self.listing.entries.len() - first, children))
     }
 
-    /// Extends the prefix by a name that the policy allows.
+    /// Extends the prefix by a name that stays in its directory.
     fn enter(&mut self, name: &[u8], link: bool) -> Result<()> {
-        let mut checked = path::check_component(name);
+        let mut checked = path::check_known(name);
         if link {
             checked = checked.and_then(|()| path::check_link(name));
         }

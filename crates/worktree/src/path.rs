@@ -1,9 +1,13 @@
-//! The path policy: which names may exist in a tree and be written to a working copy.
+//! The path policy: which names a commit may add, and which a working copy may get.
 //!
-//! A path is UTF-8 in normal form C, at most 4096 bytes, `/`-separated, with components of 1 to
+//! A new path is UTF-8 in normal form C, at most 4096 bytes, `/`-separated, with components of 1 to
 //! 255 bytes that no file system takes for `.`, `..`, `.git` or `.jj`. Control, backslash, and
 //! invisible or bidirectional formatting characters are refused. `tests/data/paths.json` is the
 //! corpus that this module and its Python twin both read.
+//!
+//! A name that a commit has already is written as git writes it, unless it could lead elsewhere.
+
+use std::borrow::Cow;
 
 use unicode_normalization::is_nfc;
 
@@ -11,6 +15,8 @@ use unicode_normalization::is_nfc;
 pub const PATH_BYTES_MAX: usize = 4096;
 /// The longest component, in bytes (`NAME_MAX` of every common file system).
 pub const COMPONENT_BYTES_MAX: usize = 255;
+
+const MEANS_DOT: &str = "has a component that means `.` or `..`";
 
 /// Characters that show nothing or reorder what is shown, as inclusive ranges. They contain all
 /// that HFS+ ignores when it compares names.
@@ -47,24 +53,49 @@ pub fn check_component(name: &[u8]) -> Result<(), &'static str> {
     }
     let text = std::str::from_utf8(name).map_err(|_| "is not valid UTF-8")?;
     if means_dot(text) {
-        return Err("has a component that means `.` or `..`");
+        return Err(MEANS_DOT);
     }
     text.chars().try_for_each(check_char)?;
     if !text.is_ascii() && !is_nfc(text) {
         return Err("is not in Unicode normal form C");
     }
-    if means(text, ".git", "git") {
-        return Err("has a component that some system takes for `.git`");
+    check_reserved(text)
+}
+
+/// Checks the name of an entry that a tree has already: only what could lead out of its directory,
+/// or into git's or jj's, is refused. git, too, looks behind characters that HFS+ ignores and
+/// behind backslashes, which Windows takes for slashes.
+pub fn check_known(name: &[u8]) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("has an empty component");
     }
-    if means(text, ".jj", "jj") {
-        return Err("has a component that some system takes for `.jj`");
+    if name.len() > COMPONENT_BYTES_MAX {
+        return Err("has a component longer than 255 bytes");
     }
-    Ok(())
+    if name.contains(&b'/') {
+        return Err("has a component with a slash");
+    }
+    visible(name).split('\\').try_for_each(|part| {
+        check_reserved(part)?;
+        match means_dot(part) {
+            true => Err(MEANS_DOT),
+            false => Ok(()),
+        }
+    })
+}
+
+/// Checks a whole path that a tree has already, as [`check_known`] does each of its names.
+pub fn check_known_path(path: &str) -> Result<(), &'static str> {
+    if path.len() > PATH_BYTES_MAX {
+        return Err("is longer than 4096 bytes");
+    }
+    path.split('/')
+        .try_for_each(|name| check_known(name.as_bytes()))
 }
 
 /// Checks the name of a symbolic link: git reads `.gitmodules` wherever the link leads.
 pub fn check_link(name: &[u8]) -> Result<(), &'static str> {
-    let text = std::str::from_utf8(name).map_err(|_| "is not valid UTF-8")?;
+    let text = &*visible(name);
     let short = [("gitmod~", '1'..='4'), ("gi7eba~", '1'..='9')]
         .into_iter()
         .any(|(stem, digits)| {
@@ -85,6 +116,33 @@ pub fn is_at_or_below(path: &[u8], ancestor: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
+fn check_reserved(text: &str) -> Result<(), &'static str> {
+    if means(text, ".git", "git") {
+        return Err("has a component that some system takes for `.git`");
+    }
+    if means(text, ".jj", "jj") {
+        return Err("has a component that some system takes for `.jj`");
+    }
+    Ok(())
+}
+
+/// A name without what does not show; bytes that are not UTF-8 become replacement characters.
+fn visible(name: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(name) {
+        Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+        _ => String::from_utf8_lossy(name)
+            .chars()
+            .filter(|c| !is_invisible(*c))
+            .collect(),
+    }
+}
+
+fn is_invisible(c: char) -> bool {
+    INVISIBLE
+        .iter()
+        .any(|(first, last)| (*first..=*last).contains(&c))
+}
+
 fn check_char(c: char) -> Result<(), &'static str> {
     if c == '/' {
         return Err("has a component with a slash");
@@ -95,11 +153,7 @@ fn check_char(c: char) -> Result<(), &'static str> {
     if c.is_control() {
         return Err("contains a control character");
     }
-    if !c.is_ascii()
-        && INVISIBLE
-            .iter()
-            .any(|(first, last)| (*first..=*last).contains(&c))
-    {
+    if !c.is_ascii() && is_invisible(c) {
         return Err("contains an invisible or bidirectional formatting character");
     }
     Ok(())
@@ -139,7 +193,7 @@ fn strip_prefix_folded<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, check_component, check_link};
+    use super::{check, check_component, check_known, check_link};
 
     #[test]
     fn every_row_of_the_corpus_has_its_verdict() {
@@ -165,6 +219,36 @@ mod tests {
             b".g\xffit",
         ] {
             assert_eq!(Err("is not valid UTF-8"), check_component(name));
+        }
+    }
+
+    #[test]
+    fn a_known_name_may_be_odd_but_not_lead_elsewhere() {
+        for name in [
+            &b"e\xcc\x81"[..],
+            b"\xe9.txt",
+            b"a\\b",
+            b"a\tb\nc",
+            b"a\xe2\x80\x8bb",
+            b"...a",
+        ] {
+            assert_eq!(Ok(()), check_known(name), "{name:?}");
+        }
+        for name in [
+            &b""[..],
+            b"..",
+            b".. ",
+            b"a/b",
+            b"a\\..\\b",
+            b".GIT",
+            b".git:\xff",
+            b"git~1",
+            b"x\\.git\\config",
+            b".g\xe2\x80\x8cit",
+            b".jj",
+            &[b'a'; 256],
+        ] {
+            assert!(check_known(name).is_err(), "{name:?}");
         }
     }
 

@@ -80,7 +80,8 @@ pub type Changes = BTreeMap<Vec<u8>, (u32, ObjectId)>;
 pub fn parse(entries: &[(String, u32, String)]) -> Result<Changes> {
     let mut changes = Changes::new();
     for (path, mode, id) in entries {
-        path::check(path).map_err(|why| Error::BadPath(format!("the path {path:?} {why}")))?;
+        path::check_known_path(path)
+            .map_err(|why| Error::BadPath(format!("the path {path:?} {why}")))?;
         let id = match *mode {
             0 => ObjectId::null(gix::hash::Kind::Sha1),
             REGULAR | EXECUTABLE | SYMLINK | SUBMODULE => parse_id(id)?,

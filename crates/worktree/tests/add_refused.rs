@@ -158,15 +158,14 @@ fn hostile_trees_are_refused() {
     let file = blob(&repo, b"x");
     let nested = raw_tree(&repo, &[("100644", b"config", &file)]);
     let dots = raw_tree(&repo, &[("100644", b"..", &file)]);
-    let trees: [&[(&str, &[u8], &str)]; 8] = [
+    let trees: [&[(&str, &[u8], &str)]; 7] = [
         &[("40000", b".git", &nested)],
         &[("40000", b".GIT", &nested)],
         &[("40000", b"git~1", &nested)],
         &[("40000", ".g\u{200c}it".as_bytes(), &nested)],
         &[("40000", b".jj", &nested)],
         &[("40000", b"a", &dots)],
-        &[("100644", b"a\nb", &file)],
-        &[("100644", b"\xff", &file)],
+        &[("100644", b"a\\.git", &file)],
     ];
     for entries in trees {
         let tree = raw_tree(&repo, entries);

@@ -175,6 +175,7 @@ fn repositories_inside_are_left_alone() {
     put(&tree.path, "fake/.git/no-repository", b"x");
     put(&tree.path, "fake/file", b"x");
     assert_eq!(["fake/file"], tree.paths()[..]);
+    assert_eq!(["d/inner", "inner"], tree.scan().repositories[..]);
 }
 
 #[test]
@@ -296,6 +297,19 @@ fn names_that_the_policy_refuses_are_named() {
         fs::remove_file(&path).unwrap();
     }
     assert_eq!(0, tree.scan().files.len());
+}
+
+#[test]
+fn only_git_takes_out_a_name_that_is_not_utf8() {
+    let tree = Tree::with(&FILES);
+    let path = tree.path.join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::write(&path, "x").unwrap();
+    git(&tree.path, &["add", "--all"]);
+    let written = git(&tree.path, &["write-tree"]);
+    fs::remove_file(&path).unwrap();
+    let found = scan(&tree.repo.git_dir, &tree.path, &written, None);
+    let error = found.unwrap_err().to_string();
+    assert!(error.contains("`git rm` and `git commit`"), "{error}");
 }
 
 #[test]

@@ -38,7 +38,12 @@ fn staged_deletions_renames_and_intents_are_compared_with_the_commit() {
     tree.check();
     assert_eq!(["a", "d/g", "d/renamed", "intended"], tree.paths()[..]);
     fs::remove_file(tree.path.join("intended")).unwrap();
-    tree.check();
+    let scan = tree.check();
+    let last = scan.files.last().unwrap();
+    assert_eq!(
+        ("intended", 0, true),
+        (&*last.path, last.mode, last.untracked)
+    );
     git(&tree.path, &["rm", "-q", "--cached", "b"]);
     put(&tree.path, ".gitignore", b"b\n");
     tree.check();

@@ -17,6 +17,7 @@ from tatami.net import local
 from tatami.protocol import frames
 from tatami.store.locate import Place
 from tatami.values.errors import BusyError, HubError, UsageError, from_wire
+from tatami.values.ids import incarnation
 from tatami.values.limits import COMMIT_BYTES_MAX
 from tatami.version import VERSION
 
@@ -25,20 +26,13 @@ RESEND_SECONDS_MAX = 120.0
 """How long a client keeps trying to get an answer while hubs come and go."""
 
 
-def incarnation() -> str:
-    """A new client incarnation: 24 hex digits, the seconds of now and 64 random bits.
-
-    Their order is that of their ages, by which a hub tells what it has forgotten.
-    """
-    return f"{int(time.time()) & 0xFFFFFFFF:08x}{os.urandom(8).hex()}"
-
-
 class Connection:
     """One request at a time; not for several threads. A command is resent under its own id."""
 
     def __init__(self, place: Place, start: bool = True) -> None:
         self.place = place
-        self.incarnation = incarnation()
+        self._incarnation = ""
+        self._horizon = ""
         self._start = start
         self._sequence = 0
         self._n = 0
@@ -69,14 +63,19 @@ class Connection:
 
     def command_id(self) -> str:
         """A fresh id for a request that changes something."""
+        if not self._incarnation:
+            self._incarnation = incarnation(int(time.time()), os.urandom(8).hex(), self._horizon)
+            self._sequence = 0
         self._sequence += 1
-        return f"{self.incarnation}:{self._sequence}"
+        return f"{self._incarnation}:{self._sequence}"
 
     def command(
         self, verb: str, fields: Json, body: Iterable[bytes] = ()
     ) -> tuple[Json, memoryview]:
         """Sends a request that changes something, once in effect however often it is resent."""
         body = list(body)
+        if not self._incarnation and not self._socket:
+            self._meet()
         self._resent = False
         try:
             return self.ask(verb, {"id": self.command_id(), **fields}, body)
@@ -84,8 +83,16 @@ class Connection:
             if error.code != "expired" or self._resent:
                 raise
             # The hub has forgotten this long silent client, and was never asked this before.
-            self.incarnation, self._sequence = incarnation(), 0
+            self._incarnation = ""
+            self._meet()
             return self.ask(verb, {"id": self.command_id(), **fields}, body)
+
+    def _meet(self) -> None:
+        """Learns up to where the hub has forgotten clients: a new one has to begin after that."""
+        self._greeted(self.ask("hello", {"version": VERSION})[0])
+
+    def _greeted(self, hub: Json) -> None:
+        self._horizon = hub.get("horizon", "")
 
     def ask(self, verb: str, fields: Json, body: Iterable[bytes] = ()) -> tuple[Json, memoryview]:
         """Sends a request and returns its result and the bytes behind it; raises `TatamiError`.
@@ -193,7 +200,7 @@ class Connection:
             hello = {"verb": "hello", "n": self._n, "version": VERSION}
             found.sendall(frames.encode_json(hello))
             header, _ = local.receive(found)
-            self._result(json.loads(header))
+            self._greeted(self._result(json.loads(header)))
         return found
 
     def _require_open(self) -> None:

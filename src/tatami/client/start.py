@@ -138,6 +138,8 @@ def launch(place: Place) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "JJ_"))}
     directory = os.path.join(place.state, "hub")
     try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
         log = os.open(os.path.join(directory, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:
         os.close(ours)

@@ -18,7 +18,7 @@ from tatami.store.initialise import initialise
 from tatami.store.locate import Place, find, marker
 from tatami.values.errors import UsageError
 from tatami.values.ids import agent_name
-from tatami.workspaces import worktree
+from tatami.workspaces import git, worktree
 from tatami.workspaces.kinds import choosing
 from tatami.workspaces.kinds.settling import settle
 
@@ -89,6 +89,7 @@ class Swarm:
         directories that a sparse one has.
         """
         wanted = choosing.wanted(self.place.root, kind, sparse)
+        base = base and self._meant(base)
         fields = {"names": [agent_name(n) for n in names], "base": base, "existing": existing}
         if workspace:
             spaces.require_possible(self.place, names)
@@ -142,7 +143,7 @@ class Swarm:
         self, *revs: str, all: bool = False, limit: int | None = None
     ) -> Iterator[list[Json]]:  # `all` is the command line's word
         """As `log`, as many rows at a time as the hub sends at once."""
-        fields = {"revs": list(revs), "all": all}
+        fields = {"revs": [self._meant(rev) for rev in revs], "all": all}
         for answer in self._pages("log", fields, "revs", limit):
             yield answer["commits"]
 
@@ -172,7 +173,8 @@ class Swarm:
 
     def read(self, rev: str, paths: Sequence[str]) -> list[bytes | None]:
         """Contents of files at a revision; None where a path is absent."""
-        result, body = self._connection.ask("read", {"rev": rev, "paths": list(paths)})
+        fields = {"rev": self._meant(rev), "paths": list(paths)}
+        result, body = self._connection.ask("read", fields)
         contents: list[bytes | None] = []
         at = 0
         for _, size in result["files"]:
@@ -181,14 +183,18 @@ class Swarm:
         return contents
 
     def resolve(self, rev: str) -> str:
-        """The commit id a name means."""
-        commit: str = self._connection.ask("resolve", {"rev": rev})[0]["commit"]
+        """The commit id a name means; `HEAD` is that of the worktree this was opened in."""
+        commit: str = self._connection.ask("resolve", {"rev": self._meant(rev)})[0]["commit"]
         return commit
 
     def diff(self, old: str, new: str) -> list[tuple[str, int, str, int, str]]:
         """Paths that differ: path, old mode and id, new mode and id."""
-        rows = self._connection.ask("diff", {"old": old, "new": new})[0]["files"]
+        fields = {"old": self._meant(old), "new": self._meant(new)}
+        rows = self._connection.ask("diff", fields)[0]["files"]
         return [tuple(row) for row in rows]
+
+    def _meant(self, rev: str) -> str:
+        return git.meant_here(self.place.worktree, rev)
 
     def queue(self, done: bool = False) -> list[Json]:
         """The landing queue; with `done` also what has landed."""
@@ -346,7 +352,8 @@ class Agent:
         """Puts the line (and the workspace, its edits kept) on the trunk; landed commits go."""
         if self.workspace is None:
             return syncing.sync_line(self.swarm.command, self.name)
-        return syncing.sync(self.swarm.command, self.workspace)
+        trunk = self.swarm.resolve(marker(self.swarm.place).trunk)
+        return syncing.sync(self.swarm.command, self.workspace, trunk)
 
     def undo(self, to: str | None = None, dry_run: bool = False) -> Undo:
         """Takes back this agent's last step, or all after operation `to`; nobody else's.
@@ -362,6 +369,8 @@ class Agent:
 
     def reset(self, rev: str) -> None:
         """Moves the line (and a clean workspace) to `rev`; old commits stay in the op log."""
+        here = self.workspace.path if self.workspace else self.swarm.place.worktree
+        rev = git.meant_here(here, rev)
         old = working.require_clean(self.workspace) if self.workspace else ""
         self.swarm.command("reset", {"agent": self.name, "rev": rev})
         if self.workspace:

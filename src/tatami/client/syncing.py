@@ -13,7 +13,7 @@ from typing import Any
 
 from tatami.client import working
 from tatami.values.errors import ConflictError, TatamiError
-from tatami.workspaces import git, line, worktree
+from tatami.workspaces import git, line, staging, worktree
 from tatami.workspaces.head import commit_of
 from tatami.workspaces.recovery import save
 from tatami.workspaces.snapshot import changed_paths, take
@@ -58,15 +58,18 @@ def sync_line(command: Command, agent: str) -> Synced:
     return _done(agent, result)
 
 
-def sync(command: Command, space: Workspace) -> Synced:
+def sync(command: Command, space: Workspace, trunk: str) -> Synced:
     """Syncs a workspace; edits are saved under a recovery ref first.
 
-    Raises `TatamiError` (nothing is touched then), and `ConflictError` (`line_moved`) where the
-    line is on the trunk but an untracked file is in the way of one of the trunk's.
+    trunk: where it is now. Raises `TatamiError`, nothing is touched then: `would_overwrite` where
+    an untracked file is in the way of one of the trunk's. Should the trunk get such a file in just
+    this moment, `line_moved` says that the line is on it and the files are not.
     """
     with working.held(space):
         head = working.base_commit(space)
         taken = edited(space, head)
+        fork = git.run(space.path, "merge-base", head, trunk, check=False).stdout.decode().strip()
+        require_free(space, fork or head, trunk, "the trunk", "tatami workspace sync")
         recovery = save(space, SAVE_REASON) if taken else None
         result = command("sync", {"agent": space.name, "expected": head}, ())
         new = result["commit"]
@@ -100,6 +103,25 @@ def edited(space: Workspace, head: str) -> set[str]:
         _require_no_mixed(space)
         edited |= {path for path, _, _ in edits.changes}
     return edited
+
+
+def require_free(space: Workspace, old: str, new: str, whose: str, again: str) -> None:
+    """Raises `ConflictError` where a file that is not committed is in the way of one of `new`'s.
+
+    old: the commit without it. whose: of whom the file is. again: the command to try again with.
+    """
+    words = ("diff-index", "--cached", "--quiet", "--diff-filter=A", "HEAD")
+    path = line.in_the_way(space, old, new)
+    if not path and git.run(space.path, *words, check=False).returncode:
+        with staging.staging_index(space, (), "HEAD") as index:
+            path = line.in_the_way(space, old, new, extra={"GIT_INDEX_FILE": index})
+    if path:
+        raise ConflictError(
+            f"{path} is not committed here, and in the way of a file that {whose} has at "
+            f"{new[:12]}; nothing was changed",
+            code="would_overwrite",
+            fix=f"cd {quote(space.path)}, move {quote(path)} aside, then: {again}",
+        )
 
 
 def _require_no_mixed(space: Workspace) -> None:
@@ -136,11 +158,15 @@ def merged_edits(space: Workspace, old: str, new: str) -> tuple[tuple[Json, ...]
     target = ref.removeprefix("refs/heads/") if ref else new
     if ref and commit_of(space.common, ref) != new:
         git.run(space.path, "update-ref", "-m", "tatami: sync", ref, new, old)
+    staged = _unstaged(space)
     ran = git.run(space.path, "checkout", "--quiet", "--merge", target, check=False)
     if ran.returncode:
+        _stage(space, staged)
         # Nothing was touched: HEAD goes back to its branch, and index and files follow later.
         if ref:
             git.run(space.path, "symbolic-ref", "-m", "tatami: sync", "HEAD", ref)
+        # The files are still those of the old commit, whatever HEAD's reflog says.
+        line.record(space, old)
         raise ConflictError(
             f"{space.name}'s line is at {new[:12]}, but its files cannot follow: {git.words(ran)}",
             code="line_moved",
@@ -148,8 +174,25 @@ def merged_edits(space: Workspace, old: str, new: str) -> tuple[tuple[Json, ...]
         )
     line.record(space, new)
     paths = _unmerged(space)
+    _stage(space, [path for path in staged if path not in paths])
     rows = tuple({"path": path, "commit": None} for path in paths)
     return rows, f"cd {quote(space.path)}, edit, git add" if paths else ""
+
+
+def _unstaged(space: Workspace) -> list[str]:
+    """Takes out of the index what is staged, since `git checkout --merge` refuses it; the paths."""
+    words = ("diff-index", "--cached", "--name-only", "-z", "--no-renames", "HEAD")
+    output = git.run(space.path, *words).stdout
+    if output:
+        git.run(space.path, "reset", "--quiet")
+    return [os.fsdecode(path) for path in output.split(b"\0") if path]
+
+
+def _stage(space: Workspace, paths: Sequence[str]) -> None:
+    if paths:
+        words = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        git.run(space.path, *words, stdin=stdin)
 
 
 def _handed(space: Workspace, result: Json, done: Synced) -> Synced:

@@ -68,6 +68,12 @@ def snapshot(
     verify: run the user's hooks. Raises `TatamiError`; the workspace is then as it was.
     """
     paths = paths_inside(space, paths)
+    try:
+        message.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            "the commit message is not UTF-8", code="bad_message", fix="tatami commit -m MESSAGE"
+        ) from None
 
     def commit() -> tuple[Json, tuple[str, ...]]:
         return _snapshot(send, space, {"message": message, "amend": amend}, paths, verify)
@@ -91,8 +97,11 @@ def _snapshot(
                 space, head, taken, installed=installed, message=message, partial=partial
             )
         if not taken.changes and not amend:
+            why = "".join(f"; {text}" for text in _left_out(taken))
             raise UsageError(
-                f"{space.name} has nothing to commit", code="nothing_to_commit", fix="git status"
+                f"{space.name} has nothing to commit{why}",
+                code="nothing_to_commit",
+                fix="git status",
             )
         rows, body = _rows(taken)
         fields = {"message": message, "changes": rows, "amend": amend, "expected": head}
@@ -291,7 +300,8 @@ def _settle(lock: IndexLock, space: Workspace, taken: Snapshot, commit: str) -> 
     try:
         if not worktree.on_own_branch(space):
             move_head(space, worktree.head(space), commit)
-        written = update(lock, space, taken.entries, seen=taken.seen)
+        entries = [*taken.entries, *(IndexEntry(path, 0, "") for path in taken.unintended)]
+        written = update(lock, space, entries, seen=taken.seen)
         line.record(space, commit, index=written if taken.agrees else "")
     except TatamiError as error:
         return [f"committed; git's index follows at the next commit: {error.message}"]
@@ -313,7 +323,18 @@ def _rows(taken: Snapshot) -> tuple[list[tuple[str, int, int | str | None]], lis
 def _warnings(taken: Snapshot, paths: Sequence[str] | None) -> list[str]:
     if taken.staged:
         return ["what was staged is committed; changes that are not staged stay in the files"]
+    found = _left_out(taken)
     if paths is None and taken.untracked > SWEEP_PATHS_WARN:
         swept = f"{taken.untracked} new files were swept into this commit"
-        return [f"{swept}; not meant? .gitignore them, git rm --cached, tatami commit --amend"]
-    return []
+        found += [f"{swept}; not meant? .gitignore them, git rm --cached, tatami commit --amend"]
+    return found
+
+
+def _left_out(taken: Snapshot) -> list[str]:
+    """Says which repositories inside the workspace are no part of the commit."""
+    paths = taken.seen.repositories if taken.seen else []
+    more = f" and {len(paths) - 3} more" if paths[3:] else ""
+    cure = "`git submodule add` it, or add it to .gitignore"
+    return [f"{', '.join(paths[:3])}{more}: a repository of its own, left out; {cure}"] * bool(
+        paths
+    )

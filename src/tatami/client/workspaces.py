@@ -118,6 +118,7 @@ def remove(place: Place, command: Command, name: str, force: bool = False) -> Re
         space = named(place, name)
         removing.resume(space)
         removed = _remove_files(place, space, command, force)
+        removing.sweep(place.common, place.workspaces)
     try:
         command("retire", {"agent": name}, ())
     except TatamiError as error:
@@ -142,7 +143,7 @@ def _remove_files(place: Place, space: Workspace, command: Command, force: bool)
         removing.forget(space)
         return replace(gone, recovery=recovery)
     removing.require_no_repositories(space)
-    saved, recovery, refusal = None, None, None
+    saved, recovery, refused = None, None, False
     try:
         saved = _commit_all(space, command, message)
     except TatamiError as error:
@@ -153,14 +154,16 @@ def _remove_files(place: Place, space: Workspace, command: Command, force: bool)
                 code="unsaved",
                 fix=error.fix or f"tatami workspace remove {space.name} --force",
             ) from error
-        refusal = error
+        # The error is not kept: its frames hold the scan, which holds the mounted directory open.
+        refused = True
+    ignored = tuple(removing.ignored(space))
     with removing.moved_away(space) as moved:
-        if refusal:
+        if refused:
             recovery = save(moved, SAVE_REASON)
         else:
             removing.require_saved(moved)
     removing.forget(space)
-    return replace(gone, saved=saved, recovery=recovery)
+    return replace(gone, saved=saved, recovery=recovery, ignored=ignored)
 
 
 def _commit_all(space: Workspace, command: Command, message: str) -> str | None:

@@ -1,6 +1,7 @@
 """Starts a hub: `python -m tatami.hub PATH [READY_FD]`. A repository's second one just ends."""
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
@@ -43,12 +44,17 @@ def serve(place: Place, ready: int | None) -> None:
     """Takes the lock, recovers, listens, and returns when the hub has stopped."""
     marker(place)
     directory = os.path.join(place.state, "hub")
+    os.makedirs(directory, 0o700, exist_ok=True)
     lock = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise BusyError("a hub already serves this repository", code="hub_running") from None
+        raise BusyError(
+            "a hub already serves this repository",
+            code="hub_running",
+            fix="tatami status; tatami stop ends it",
+        ) from None
     logging.basicConfig(
         filename=os.path.join(directory, "log"),
         format="%(asctime)s %(levelname)s %(message)s",
@@ -138,9 +144,9 @@ def batching(place: Place) -> batch.Settings:
 
 
 def _say(ready: int | None, text: str) -> None:
-    """Tells whoever started this hub how it went, once."""
+    """Tells whoever started this hub how it went, once; it may be gone by now."""
     if ready is not None:
-        with os.fdopen(ready, "w") as pipe:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(ready, "w") as pipe:
             pipe.write(text + "\n")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tatami.hub.importing import Importing
 from tatami.hub.record import Record
+from tatami.hub.writer import is_fatal
 from tatami.protocol.hub import Answer, Enqueue, Json
 from tatami.protocol.messages import Commit
 from tatami.store.repository import (
@@ -58,11 +59,12 @@ class _Drawing:
 
 @dataclass(slots=True)
 class _Flush:
-    """A batch on its way: what was refused of it, the last drawing, its operation's attributes."""
+    """A batch on its way: what was refused, what was there already, the last drawing of it."""
 
     batch: Sequence[Enqueue]
     now_s: int
     refused: dict[int, TatamiError] = field(default_factory=dict)
+    unchanged: dict[int, Prepared] = field(default_factory=dict)
     drawing: _Drawing = field(default_factory=_Drawing)
     attributes: dict[str, str] = field(default_factory=dict)
     op: str = ""
@@ -98,7 +100,7 @@ class Committing:
                 self._importing.look(agents)
             published = self._record.repository.publish(lambda: self._plan(flush))
         except TatamiError as error:
-            if error.code == "sync_failed":
+            if is_fatal(error):
                 raise
             if isinstance(error, UsageError) and len(batch) > 1:
                 # One of them cannot be built, and only building tells which.
@@ -119,9 +121,10 @@ class Committing:
         if op != flush.op:
             # What was refused on another view may be right on this one.
             flush.refused.clear()
+            flush.unchanged.clear()
             flush.op = op
         for index, one in enumerate(flush.batch):
-            if index in flush.refused:
+            if index in flush.refused or index in flush.unchanged:
                 continue
             try:
                 self._draw(drawing, index, flush.request(index), one.body, flush.now_s)
@@ -136,6 +139,8 @@ class Committing:
         empty = self._empty(flush, commits)
         if empty:
             flush.refused.update(empty)
+            return None
+        if self._seen_before(flush, commits):
             return None
         rows = [
             (str(flush.batch[i].id), flush.request(i).agent, "commit", c.commit, c.change)
@@ -154,11 +159,33 @@ class Committing:
             drop_heads=drawing.hidden,
         )
 
+    def _seen_before(self, flush: _Flush, commits: Sequence[Prepared]) -> bool:
+        """Whether an amend, within the second of the last one, has made a commit that there is.
+
+        One that is the head as it was is left out. Any other has been amended away before: made a
+        second later it is a new one, or the two would be each other's predecessors.
+        """
+        found = False
+        for index, spec, commit in zip(
+            flush.drawing.asked, flush.drawing.specs, commits, strict=True
+        ):
+            if commit.commit in spec.predecessors:
+                flush.unchanged[index] = commit
+                found = True
+            elif spec.predecessors and self._record.repository.is_known(commit.commit):
+                flush.now_s += 1
+                return True
+        return found
+
     def _outcome(self, flush: _Flush, published: Published | None) -> Outcome:
         result = {i: Answer(error=error) for i, error in flush.refused.items()}
         first, facts = self._record.next_event, list[Json]()
+        repository = self._record.repository
+        for index, commit in flush.unchanged.items():
+            agent = flush.request(index).agent
+            row: Json = {"agent": agent, "commit": commit.commit, "change": commit.change}
+            result[index] = Answer(row | {"op": repository.core.op()})
         if published:
-            repository = self._record.repository
             awaited = {flush.request(i).agent for i in flush.drawing.asked if flush.visible(i)}
             heads = flush.drawing.moved(published.commits)
             repository.lagging |= heads.keys()

@@ -12,12 +12,12 @@ from functools import partial
 from tatami.hub.answering.following import Following
 from tatami.hub.answering.peer import Peer, unexpected
 from tatami.hub.answering.reading import Reading, Standing
-from tatami.hub.answering.waiting import Waiting, unfinished
+from tatami.hub.answering.waiting import unfinished
 from tatami.hub.committing import Committing, Identity, Outcome
 from tatami.hub.importing import Importing
-from tatami.hub.landing import Lander
+from tatami.hub.landing.queue import Around, LandingQueue
 from tatami.hub.lines import Lines, Told
-from tatami.hub.record import ENTRIES_KEPT, Record, Recovered
+from tatami.hub.record import Record, Recovered
 from tatami.hub.syncing import Syncing
 from tatami.hub.undoing.hall import Hall
 from tatami.hub.undoing.restore import Restoring
@@ -28,7 +28,7 @@ from tatami.protocol import messages
 from tatami.protocol.admission import admit
 from tatami.protocol.frames import PROTOCOL
 from tatami.protocol.hub import Answer, Enqueue, Json
-from tatami.schedule import batch, landing
+from tatami.schedule import batch
 from tatami.store.locate import Place, recorded
 from tatami.store.repository import Repository
 from tatami.values.errors import BusyError, TatamiError
@@ -36,9 +36,6 @@ from tatami.values.limits import HUB_IDLE_SECONDS
 from tatami.version import VERSION
 
 log = logging.getLogger("tatami.hub")
-Entries = tuple[landing.Entry, ...]
-Keep = Callable[[Entries], None]
-"""Records queue entries durably."""
 BRANCHES_LAG_S = 0.1
 """How long git branches whose agents do not wait for them may lag under load. Moving one costs as
 much as committing; moved together now and then, most of that is saved."""
@@ -46,8 +43,6 @@ FLUSHES_UNMAINTAINED_MAX = 256
 """Each flush leaves a pack; a hub that never rests still has to move them together."""
 WATCH_SECONDS = 0.5
 """How often the hub looks at what git did: reading a few small files for each agent."""
-UNSAVED_MAX = 4000
-"""Answers and events kept in memory only (the op log has them) before a checkpoint is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,34 +65,28 @@ class Hub:
         self._jj_repo = recorded(parts.place).jj_repo
         self._record = parts.record
         self._conversation = parts.recovered.conversation
-        self._queue = parts.recovered.queue
         self._batch: batch.State[Enqueue] = batch.State(parts.settings)
         self._writer = Writer(self._rest, die)
         self._importing = Importing(parts.record, self._tell)
         self._committing = Committing(parts.record, parts.identity, self._importing)
         self._lines = Lines(parts.record, self._importing)
-        self._lander = Lander(
-            parts.record, parts.place.common, self._writer.submit, self._tell, self._corrected
-        )
+        around = Around(self._writer.submit, self._tell, self._reply)
+        self._queue = LandingQueue(parts.recovered.queue, parts.record, parts.place.common, around)
         self._syncing = Syncing(parts.record, self._importing, self._writer.submit, self._tell)
-        self._trunk = Following(self._lander, parts.record, parts.place.common)
+        self._trunk = Following(self._queue.lander, parts.record, parts.place.common)
         hall = Hall(
-            parts.record,
             self._writer.submit,
-            self._apply_landing,
-            tell=self._tell,
-            soon=self._soon,
-            follow=lambda: self._landers.submit(self._trunk.follow),
+            self._tell,
+            self._queue,
+            follow=lambda: self._queue.submit(self._trunk.follow),
         )
         self._undoing = Undoing(parts.record, self._importing, parts.identity, hall)
         self._restoring = Restoring(parts.record, self._importing, parts.place.common, hall)
         self._reading = Reading(parts.reader, parts.record)
         self._readers = ThreadPoolExecutor(1, "tatami-reader")
-        self._landers = ThreadPoolExecutor(1, "tatami-lander")
         self._rebasers = ThreadPoolExecutor(1, "tatami-rebaser")
         self._peers: dict[int, Peer] = {}
         self._next_peer = 1
-        self._waiting = Waiting()
         self._timer: asyncio.TimerHandle | None = None
         self._started = self._active = time.monotonic()
         self._stopping = False
@@ -105,16 +94,13 @@ class Hub:
         self._flushes = 0
         self._followed = 0.0
         self._following = False
-        self._verifying = False
         self.stopped = asyncio.Event()
 
     def start(self) -> None:
         """Starts the threads; landings that were queued when the last hub ended go on."""
         self._loop = asyncio.get_running_loop()
         self._writer.start()
-        self._landers.submit(self._trunk.follow)
-        self._apply_landing(landing.Queued(()))
-        self._landers.submit(self._lander.clear_up)
+        self._queue.start(self._trunk.follow)
         self._loop.call_later(WATCH_SECONDS, self._watch)
 
     async def stop(self) -> None:
@@ -124,11 +110,11 @@ class Hub:
             return
         self._stopping = True
         try:
-            self._lander.stop_verifying()
+            self._queue.halt()
             while self._in_flight or self._queue.attempting:  # noqa: ASYNC110 - happens once
                 await asyncio.sleep(0.005)
             # The landers first: they wait for the writer, which must still be there.
-            await drained(self._landers)
+            await self._queue.drained()
             await drained(self._rebasers)
             await asyncio.wrap_future(self._writer.finish())
             await drained(self._readers)
@@ -149,7 +135,7 @@ class Hub:
     def left(self, number: int) -> None:
         """Forgets a connection and what it waited for."""
         self._peers.pop(number, None)
-        self._waiting.forget(number)
+        self._queue.forget(number)
         conversation.step(self._conversation, conversation.Left(number), self._now())
 
     def asked(self, number: int, request: messages.Request, body: bytes) -> None:
@@ -158,6 +144,7 @@ class Hub:
         match request:
             case messages.Hello():
                 hello: Json = {"version": VERSION, "protocol": PROTOCOL, "pid": os.getpid()}
+                hello["horizon"] = self._conversation.horizon
                 self._reply(number, request.n, Answer(hello))
             case messages.Stop():
                 self._reply(number, request.n, Answer({"stopping": True, "pid": os.getpid()}))
@@ -167,8 +154,7 @@ class Hub:
             case messages.Subscribe():
                 self._converse(conversation.Listens(number, request))
             case messages.Queue():
-                self._waiting.add(number, request)
-                self._tell_waiting()
+                self._queue.wait(number, request)
             case messages.Visible():
                 follow = partial(self._follow_branches, request.agent)
                 self._answer_from(self._writer.submit(follow), number, request.n)
@@ -212,7 +198,8 @@ class Hub:
                 arrived = batch.Arrived(request.agent, command, len(command.body))
                 self._apply_batch(arrived)
             case messages.QueueAction():
-                self._act(command, request)
+                act = self._queue.act(command.id, request)
+                self._answer_command(command, asyncio.run_coroutine_threadsafe(act, self._loop))
             case _:
                 self._once_trunk_is_followed(lambda: self._move_line(command))
 
@@ -295,50 +282,6 @@ class Hub:
             return Answer(error=BusyError(words, code="branches_wait", fix="tatami status"))
         return Answer({})
 
-    def _apply_landing(
-        self,
-        happening: landing.Queued | landing.Attempted | landing.Asked,
-        keep: Keep | None = None,
-    ) -> None:
-        _, effects = landing.step(self._queue, happening, self._now())
-        for effect in effects:
-            match effect:
-                case landing.Changed(entries=entries):
-                    (keep or self._keep)(entries)
-                case landing.Attempt() if self._stopping:
-                    # The table still has them as queued: the next hub lands them.
-                    self._queue.attempting = False
-                case landing.Attempt(entries=entries):
-                    self._attempt(entries)
-        dropped = landing.forget_finished(self._queue, ENTRIES_KEPT)
-        if dropped:
-            self._writer.submit(lambda: self._record.ledger.forget_entries(dropped))
-        self._tell_waiting()
-
-    def _attempt(self, entries: Entries) -> None:
-        self._verifying = any(entry.verify is not None for entry in entries)
-        future = self._landers.submit(self._lander.attempt, entries)
-        future.add_done_callback(
-            lambda done: self._loop.call_soon_threadsafe(self._attempted, done, entries)
-        )
-
-    def _attempted(self, done: "Future[Entries]", entries: Entries) -> None:
-        self._verifying = False
-        error = done.exception()
-        if error:
-            # Nothing was recorded: the entries stay queued, and a new hub tries them again.
-            log.error("an attempt to land failed", exc_info=error)
-            self._queue.paused = True
-        self._apply_landing(landing.Attempted(entries if error else done.result()))
-
-    def _corrected(self, entries: Entries) -> None:
-        """Called on the lander's thread: the user moved the trunk under what had landed."""
-        self._loop.call_soon_threadsafe(self._apply_landing, landing.Queued(entries))
-
-    def _soon(self, call: Callable[[], None]) -> None:
-        """Has the event loop call; from any thread."""
-        self._loop.call_soon_threadsafe(call)
-
     # Work for the writer thread.
 
     def _write(self, command: Enqueue, call: Callable[[], Told]) -> None:
@@ -361,34 +304,8 @@ class Hub:
 
     def _pin(self, command: Enqueue, request: messages.Land) -> Told:
         told, entries = self._lines.pin(command.id, request)
-        self._loop.call_soon_threadsafe(self._apply_landing, landing.Queued(entries))
+        self._queue.queued(entries)
         return told
-
-    def _act(self, command: Enqueue, request: messages.QueueAction) -> None:
-        def keep(entries: Entries) -> None:
-            paused = self._queue.paused
-            answer = Answer({"entries": request.entries, "paused": paused})
-            answers = [(command.id, answer)]
-
-            def record() -> Told:
-                first = self._record.next_event
-                return answer, first, self._record.record_entries(entries, answers, paused)
-
-            self._write(command, record)
-
-        try:
-            asked = landing.Asked(request.action, tuple(request.entries))
-            self._apply_landing(asked, keep)
-        except TatamiError as error:
-            self._in_flight -= 1
-            self._answered(command, Answer(error=error))
-
-    def _keep(self, entries: Entries) -> None:
-        def record() -> None:
-            first = self._record.next_event
-            self._tell(first, self._record.record_entries(entries, []))
-
-        self._writer.submit(record)
 
     def _rest(self) -> None:
         """The writer's idle work."""
@@ -399,12 +316,7 @@ class Hub:
 
     def _tell(self, first: int, facts: Sequence[Json]) -> None:
         """Called on the writer thread, so that events keep their order."""
-        if self._record.unsaved > UNSAVED_MAX:
-            try:
-                self._record.save()
-            except Exception:
-                # What happened is durable in the operation log whether this table takes it or not.
-                log.exception("the hub's table could not be saved")
+        self._record.save_some()
         if facts:
             happened = conversation.Happened(first, tuple(facts))
             self._loop.call_soon_threadsafe(self._converse, happened)
@@ -423,7 +335,7 @@ class Hub:
         if self._stopping:
             self._reply(number, n, Answer(error=stopping()))
             return
-        look = self._writer.submit(self._importing.look_at_all)
+        look = self._writer.glance(self._importing.look_at_all)
         self._answer_from(self._readers.submit(lambda: (look.result(), call())[1]), number, n)
 
     def _answer_from(self, future: "Future[Answer]", number: int, n: int) -> None:
@@ -434,18 +346,12 @@ class Hub:
 
         future.add_done_callback(done)
 
-    def _tell_waiting(self) -> None:
-        """Answers those who wait for queue entries that are finished now."""
-        answers = self._waiting.answers(self._queue.entries, self._queue.paused)
-        for number, n, answer in answers:
-            self._reply(number, n, answer)
-
     def _answer_status(self, number: int, n: int) -> None:
         standing = Standing(
             entries=unfinished(self._queue.entries),
             paused=self._queue.paused,
-            waiting=self._lander.waiting,
-            trouble=self._trunk.trouble,
+            waiting=self._queue.lander.waiting,
+            trouble=self._trunk.trouble or self._queue.trouble,
             cursor=self._conversation.next_event - 1,
             uptime_s=self._now() - self._started,
         )
@@ -458,10 +364,10 @@ class Hub:
         trunk is where it was when that began, and its end follows by itself.
         """
         landing = self._queue.attempting and not patient
-        if landing or self._verifying or self._stopping or not self._trunk.is_due():
+        if landing or self._queue.verifying or self._stopping or not self._trunk.is_due():
             call()
             return
-        future = self._landers.submit(self._trunk.follow)
+        future = self._queue.submit(self._trunk.follow)
         future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(call))
 
     # Time.
@@ -473,9 +379,9 @@ class Hub:
         """Now and then: the trunk follows where it waited; an idle hub stops."""
         if self._stopping or self._log_is_gone():
             return
-        if self._lander.waiting and not self._queue.attempting:
-            self._landers.submit(self._trunk.retry)
-        self._writer.submit(self._importing.look_at_all)
+        if self._queue.lander.waiting and not self._queue.attempting:
+            self._queue.submit(self._trunk.retry)
+        self._writer.glance(self._importing.look_at_all)
         busy = self._in_flight or self._queue.attempting or self._peers
         if busy:
             self._active = self._now()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 
 from tatami.hub.record import Record
+from tatami.hub.writer import is_fatal
 from tatami.protocol.hub import Json
 from tatami.store import git
 from tatami.store.repository import FIRST_EVENT, IMPORTED, Plan, Repository
@@ -37,9 +38,13 @@ class Away:
 
 @dataclass(slots=True)
 class _Found:
-    """What one look saw: new heads of lines, commits to make known, commits nobody is at now."""
+    """What one look saw: new heads of lines, commits to make known, commits nobody is at now.
+
+    refs: where the agents' branches were; git may have moved them again since.
+    """
 
     lines: dict[str, str] = field(default_factory=dict)
+    refs: dict[str, str | None] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
     hidden: list[str] = field(default_factory=list)
     away: dict[str, Away] = field(default_factory=dict)
@@ -93,7 +98,13 @@ class Importing:
             self._away.pop(agent, None)
         self._away |= found.away
         for agent, commit in found.lines.items():
-            self._followed(agent, commit)
+            self._note_branch(agent, found.refs[agent], commit)
+        if found.lines and self._repository.lagging:
+            # A line that came along a branch of the agent's own: nothing else may follow soon.
+            try:
+                self._repository.follow_branches()
+            except TatamiError as error:
+                log.warning("git branches wait: %s", error)
 
     def leaving(self, agent: str, commit: str, line: str) -> None:
         """Notes that the workspace, at `commit`, is about to follow its line to `line`.
@@ -108,6 +119,8 @@ class Importing:
         try:
             self.look(self._repository.agents())
         except TatamiError as error:
+            if is_fatal(error):
+                raise
             log.warning("git commits of agents wait: %s", error)
 
     def away(self, agent: str) -> Away | None:
@@ -124,12 +137,17 @@ class Importing:
                 fix=f"git -C {quote(away.path)} switch agent/{agent}",
             )
 
-    def _followed(self, agent: str, commit: str) -> None:
-        ref = self._repository.branch(agent)
+    def _note_branch(self, agent: str, ref: str | None, commit: str) -> None:
+        repository = self._repository
+        space = worktree.get(repository.git_dir, agent) if ref != commit else None
+        if space and head.at(space.common, space.git_dir).ref == agent_ref(agent):
+            # git has come back to it meanwhile, where it was: the next look takes it for the line.
+            repository.branches.pop(agent, None)
+            return
         if ref:
-            self._repository.branches[agent] = ref
+            repository.branches[agent] = ref
         if ref != commit:
-            self._repository.lagging.add(agent)
+            repository.lagging.add(agent)
 
     def _found(self, agents: Iterable[str]) -> _Found:
         found = _Found()
@@ -142,6 +160,7 @@ class Importing:
     def _look_at(self, agent: str, line: str, found: _Found) -> None:
         repository = self._repository
         before, ref = line, repository.branch(agent)
+        found.refs[agent] = ref
         if ref and ref not in {repository.branches.get(agent), line}:
             line = found.lines[agent] = ref
         space = worktree.get(repository.git_dir, agent)

@@ -12,7 +12,7 @@ from tatami.hub.record import Record, answers_of
 from tatami.protocol.hub import Answer, Json
 from tatami.protocol.messages import Agents, Land, Reset, Retire
 from tatami.schedule.landing import Entry
-from tatami.store import git
+from tatami.store import git, trunk
 from tatami.store.repository import COMMANDS, FIRST_EVENT, Commit, Plan
 from tatami.values.errors import BusyError, ConflictError, UsageError
 from tatami.values.ids import CommandId, agent_bookmark, agent_name, agent_ref
@@ -40,6 +40,7 @@ class Lines:
                 code="usage",
                 fix="tatami workspace add coder-1 coder-2",
             )
+        trunk.require_room_for_agents(self._repository.git_dir)
         base = self._rev(request.base)
         self._follow_branches(names)
         known = self._repository.agents()

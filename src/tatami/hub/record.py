@@ -4,9 +4,11 @@ The operation log is the truth. The ledger holds what operations do not say (que
 copy of the rest up to a checkpoint; at start the operations after the checkpoint fill the gap.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from tatami.hub.writer import is_fatal
 from tatami.protocol import hub as protocol
 from tatami.protocol.hub import Answer, Json
 from tatami.schedule import landing
@@ -24,15 +26,18 @@ from tatami.store.repository import (
     landed_rows,
     relanded_ids,
 )
-from tatami.values.errors import UsageError
+from tatami.values.errors import TatamiError, UsageError
 from tatami.values.ids import CommandId
 from tatami.values.limits import CLIENTS_KEPT
 
+log = logging.getLogger("tatami.hub")
 TAKEN_OFF = "was taken off the trunk by op restore"
 PAGE = 200
 """Operations read first while looking for a known one."""
 ENTRIES_KEPT = 10_000
 """Landed queue entries kept for `queue --json`; the op log keeps all of them."""
+UNSAVED_MAX = 4000
+"""Answers and events kept in memory only (the op log has them) before a checkpoint is made."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,9 @@ class Record:
         self.next_entry = 1
         self.landed: dict[str, str] = ledger.landed()
         self._unsaved_landed: dict[str, str] = {}
+        self._unsaved_entries: tuple[Entry, ...] = ()
+        """As operations say they are, where the disk was full when this hub started."""
+        self._untrimmed = False
         self.trunk_ref = ledger.trunk_ref()
         self.pinned: dict[str, int] = {}
         """Commits that wait in the landing queue, and with which entry."""
@@ -61,9 +69,13 @@ class Record:
         self._op = ""
 
     def recover(self) -> Recovered:
-        """Reads the ledger, then the operations it has not seen; saves what was missing."""
+        """Reads the ledger, then the operations it has not seen; saves what was missing.
+
+        On a full disk that waits: it is saved before anything else is, or found again.
+        """
         found = Recovered()
-        found.conversation.horizon = self.ledger.trim_answers(CLIENTS_KEPT)
+        self._trim_answers()
+        found.conversation.horizon = self.ledger.horizon()
         for command, answer in self.ledger.answers():
             protocol.remember(found.conversation, command, answer)
         for entry in self.ledger.entries():
@@ -73,15 +85,19 @@ class Record:
         events = dict(self.ledger.events())
         checkpoint = self.ledger.checkpoint()
         self.next_event = max(checkpoint.next_event, max(events, default=0) + 1)
-        changed = self._replay(checkpoint.op, found, events)
-        self.ledger.save(entries=changed, landed=self._unsaved_landed)
+        self._unsaved_entries = tuple(self._replay(checkpoint.op, found, events))
         self._note_pinned(found.queue.entries.values())
-        self._finish_hand_backs(found.queue, events)
+        try:
+            self.save()
+            self._finish_hand_backs(found.queue, events)
+        except TatamiError as error:
+            if error.code != "no_space":
+                raise
+            log.warning("what was found is not saved yet: %s", error)
         for number in sorted(events):
             found.conversation.events.append((number, {"cursor": number, **events[number]}))
         found.conversation.next_event = self.next_event
         self.next_entry = max(self.next_entry, max(found.queue.entries, default=0) + 1)
-        self.save()
         return found
 
     def answered(self, command: CommandId, answer: Answer) -> None:
@@ -91,6 +107,8 @@ class Record:
     def happened(self, op: str, attributes: dict[str, str]) -> list[Json]:
         """Numbers the events of a published operation; the attributes must name that number."""
         told = facts(op, attributes)
+        # In the same checkpoint as the operation: the replay after it would not look again.
+        self._note_rows(attributes)
         self._op = op
         self._events += enumerate(told, start=self.next_event)
         self.next_event += len(told)
@@ -106,6 +124,8 @@ class Record:
 
         paused: whether the queue is now paused (None: as it was).
         """
+        if self._unsaved_entries:
+            self.save()
         told = [entry_fact(entry) for entry in entries]
         numbered = list(enumerate(told, start=self.next_event))
         ref = self.trunk_ref
@@ -117,6 +137,17 @@ class Record:
         self.next_event += len(told)
         self._note_pinned(entries)
         return told
+
+    def entries(self) -> list[Entry]:
+        """The landing queue as it was last recorded, oldest first; from any thread."""
+        late = {entry.number: entry for entry in self._unsaved_entries}
+        found = {entry.number: entry for entry in self.ledger.entries()} | late
+        return [entry for _, entry in sorted(found.items())]
+
+    def entry(self, number: int) -> Entry | None:
+        """One entry of the landing queue, as `entries`."""
+        late = (entry for entry in self._unsaved_entries if entry.number == number)
+        return next(late, None) or self.ledger.entry(number)
 
     def relanded(self, op: str, moved: dict[str, str]) -> None:
         """Notes that an operation gave commits on the trunk other ids, or ("") took them off it.
@@ -134,15 +165,44 @@ class Record:
 
     @property
     def unsaved(self) -> int:
-        """Answers and events since the last checkpoint."""
-        return len(self._answers) + len(self._events)
+        """Answers, events and entries since the last checkpoint."""
+        return len(self._answers) + len(self._events) + len(self._unsaved_entries)
 
     def save(self) -> None:
         """Makes a checkpoint."""
         checkpoint = Checkpoint(self._op or self.ledger.checkpoint().op, self.next_event)
-        landed = self._unsaved_landed
-        self.ledger.save(self._answers, (), self._events, checkpoint, landed=landed)
+        entries, landed = self._unsaved_entries, self._unsaved_landed
+        self.ledger.save(self._answers, entries, self._events, checkpoint, landed=landed)
         self._answers, self._events, self._unsaved_landed = [], [], {}
+        self._unsaved_entries = ()
+        if self._untrimmed:
+            self._trim_answers()
+
+    def save_some(self) -> None:
+        """Makes a checkpoint where one is due; raises only where the disk has failed for good.
+
+        What happened is durable in the operation log whether this table takes it or not.
+        """
+        if self.unsaved <= UNSAVED_MAX:
+            return
+        try:
+            self.save()
+        except Exception as error:
+            if is_fatal(error):
+                raise
+            log.exception("the hub's table could not be saved")
+
+    def _trim_answers(self) -> None:
+        """Forgets the oldest clients' answers; on a full disk not yet."""
+        try:
+            self.ledger.trim_answers(CLIENTS_KEPT)
+            self._untrimmed = False
+        except TatamiError as error:
+            if error.code != "no_space":
+                raise
+            if not self._untrimmed:
+                log.warning("old answers are kept for now: %s", error)
+            self._untrimmed = True
 
     def _replay(self, until: str, found: Recovered, events: dict[int, Json]) -> list[Entry]:
         """Applies the operations after `until`, oldest first; returns the entries they changed."""
@@ -172,10 +232,17 @@ class Record:
 
     def _finish_hand_backs(self, queue: landing.State, events: dict[int, Json]) -> None:
         """The last hub may have died before what builds on a failed entry was handed back."""
+        before = dict(queue.entries)
         followers = landing.hand_back_followers(queue)
-        if followers:
-            first = self.next_event
+        if not followers:
+            return
+        first = self.next_event
+        try:
             events.update(enumerate(self.record_entries(followers, []), start=first))
+        except TatamiError:
+            # The queue does it with its first step, and records it when it can.
+            queue.entries.update(before)
+            raise
 
     def _note_rows(self, attributes: dict[str, str]) -> None:
         """What an operation landed is known from it alone, should the ledger have been deleted."""

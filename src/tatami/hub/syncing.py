@@ -18,7 +18,7 @@ from tatami.hub.rebasing import Stuck, Tip, merged, tree_of
 from tatami.hub.record import Record
 from tatami.protocol.hub import Answer, Json
 from tatami.protocol.messages import Sync
-from tatami.store.repository import COMMANDS, FIRST_EVENT, Commit, Plan, Prepared
+from tatami.store.repository import COMMANDS, FIRST_EVENT, SYNCED, Commit, Plan, Prepared
 from tatami.values.errors import BusyError, ConflictError
 from tatami.values.ids import CommandId, agent_bookmark
 from tatami.values.specs import CommitSpec, OpSpec
@@ -27,8 +27,6 @@ Result = TypeVar("Result")
 Tell = Callable[[int, Sequence[Json]], None]
 RACES_MAX = 5
 """Times in a row that the line or the trunk may move meanwhile."""
-SYNCED = "tatami:synced"
-"""Operation attribute: JSON object, where a line was and what of it was dropped."""
 
 
 class Write(Protocol):
@@ -112,6 +110,12 @@ class Syncing:
         repository = self._repository
         if repository.is_ancestor(start.trunk, start.head):
             return _Moved((), start.head, 0)
+        if not repository.is_related(start.head, start.trunk):
+            raise ConflictError(
+                f"{start.agent}'s line has no commit in common with the trunk",
+                code="unrelated",
+                fix=f"git rebase --root --onto {repository.trunk} agent/{start.agent}",
+            )
         if any(len(commit.parents) != 1 for commit in start.line):
             return _Handed("merge", Stuck(start.head, ()))
         tip = Tip(start.trunk, repository.tree(start.trunk))
@@ -192,7 +196,8 @@ def handed(line: Sequence[Commit], trunk: str, agent: str, made: _Handed) -> Jso
         "commit": None,
         "how": made.how,
         "onto": trunk,
-        "upstream": line[0].parents[0],
+        # git's rebase needs it, its merge does not: of an unrelated history it may be missing.
+        "upstream": next(iter(line[0].parents), ""),
         "conflicts": [
             {"commit": stuck.commit, "path": c.path}
             | {"base": c.base, "ours": c.ours, "theirs": c.theirs}

@@ -8,8 +8,10 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tatami.values.errors import BusyError
@@ -22,6 +24,15 @@ DIED = 70
 """Exit code of a hub that could not go on (EX_SOFTWARE)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What to run, who waits for it, and whether idle work waits for a moment after it."""
+
+    call: Callable[[], Any]
+    future: "Future[Any]"
+    is_work: bool
+
+
 class Writer(threading.Thread):
     """Runs calls one after another; `idle` runs when nothing came for a moment.
 
@@ -30,9 +41,7 @@ class Writer(threading.Thread):
 
     def __init__(self, idle: Callable[[], None], broken: Callable[[BaseException], None]) -> None:
         super().__init__(name="tatami-writer", daemon=True)
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._finishing = False
         self._finished: Future[None] = Future()
         self._lock = threading.Lock()
@@ -44,11 +53,18 @@ class Writer(threading.Thread):
 
         Raises `BusyError` (`stopping`) once the thread is to end: nobody would carry it out.
         """
+        return self._put(call, is_work=True)
+
+    def glance(self, call: Callable[[], Result]) -> "Future[Result]":
+        """As `submit`, for what mostly finds nothing to do: the idle work comes no later for it."""
+        return self._put(call, is_work=False)
+
+    def _put(self, call: Callable[[], Result], is_work: bool) -> "Future[Result]":
         future: Future[Result] = Future()
         with self._lock:
             if self._finishing:
                 raise stopping()
-            self._calls.put((call, future))
+            self._calls.put(_Call(call, future, is_work))
         return future
 
     def finish(self) -> "Future[None]":
@@ -60,31 +76,37 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """The thread's body."""
-        worked = False
+        idle_at: float | None = None
         while True:
             try:
-                item = self._calls.get(timeout=IDLE_SECONDS if worked else None)
+                wait = None if idle_at is None else max(0.0, idle_at - time.monotonic())
+                item = self._calls.get(timeout=wait)
             except queue.Empty:
-                worked = False
+                idle_at = None
                 self._rest()
                 continue
             if item is None:
                 self._rest()
                 self._finished.set_result(None)
                 return
-            worked = True
-            call, future = item
-            try:
-                future.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked
-                if getattr(error, "code", "") == "sync_failed":
-                    self._broken(error)
-                future.set_exception(error)
+            self._run(item)
+            if item.is_work:
+                idle_at = time.monotonic() + IDLE_SECONDS
+
+    def _run(self, item: "_Call") -> None:
+        try:
+            item.future.set_result(item.call())
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked
+            if is_fatal(error):
+                self._broken(error)
+            item.future.set_exception(error)
 
     def _rest(self) -> None:
         try:
             self._idle()
-        except Exception:
+        except Exception as error:
+            if is_fatal(error):
+                self._broken(error)
             log.exception("the writer's idle work failed")
 
 
@@ -100,6 +122,11 @@ async def drained(pool: ThreadPoolExecutor) -> None:
     else:
         await asyncio.wrap_future(last)
     pool.shutdown(wait=False)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether a sync has failed: then nobody may go on as if what was written were on the disk."""
+    return getattr(error, "code", "") == "sync_failed"
 
 
 def stopping() -> BusyError:

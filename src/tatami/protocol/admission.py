@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from tatami.protocol import messages
 from tatami.values.errors import UsageError
 from tatami.values.ids import agent_name
-from tatami.values.limits import COMMIT_PATHS_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX
-from tatami.values.paths import SUBMODULE, file_mode, repo_path
+from tatami.values.limits import (
+    COMMIT_PATHS_MAX,
+    FILE_BYTES_MAX,
+    LINK_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+)
+from tatami.values.paths import SUBMODULE, SYMLINK, file_mode, known_path
 
 HEX = frozenset("0123456789abcdef")
 
@@ -19,8 +24,8 @@ def admit(request: messages.Mutation) -> None:
         case messages.Land():
             for name in request.agents:
                 agent_name(name)
-            if request.verify is not None and not request.verify.strip():
-                raise UsageError("the verify command is empty", code="usage")
+            if request.verify is not None:
+                _verify(request.verify)
         case messages.Agents():
             for name in request.names:
                 agent_name(name)
@@ -28,6 +33,19 @@ def admit(request: messages.Mutation) -> None:
             agent_name(request.agent)
         case _:
             pass
+
+
+def _verify(command: str) -> None:
+    if not command.strip():
+        raise UsageError(
+            "the verify command is empty", code="usage", fix="tatami land --verify CMD"
+        )
+    if "\0" in command or not _is_text(command):
+        raise UsageError(
+            "the verify command holds a NUL, or is not Unicode text",
+            code="bad_command",
+            fix="tatami land --verify CMD",
+        )
 
 
 def _commit(request: messages.Commit) -> None:
@@ -59,10 +77,18 @@ def _commit(request: messages.Commit) -> None:
     _changes(request.changes)
 
 
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _changes(changes: Sequence[messages.ChangeRow]) -> None:
     written: dict[str, bool] = {}
     for path, mode, content in changes:
-        repo_path(path)
+        known_path(path)
         if path in written:
             raise UsageError(f"path {path!r} is given twice", code="bad_path")
         written[path] = content is not None
@@ -81,10 +107,19 @@ def _content(path: str, mode: int, content: int | str) -> None:
     if isinstance(content, str):
         if len(content) != 40 or not HEX.issuperset(content):
             raise UsageError(f"{content[:50]!r} is not an object id", code="bad_request")
+        if mode == SUBMODULE and not content.strip("0"):
+            raise UsageError(f"submodule {path!r} is at no commit", code="bad_content")
     elif mode == SUBMODULE:
         raise UsageError(f"submodule {path!r} needs a commit id, not content", code="bad_request")
     elif content < 0:
         raise UsageError(f"the size of {path!r} is negative", code="bad_request")
+    elif mode == SYMLINK and not 0 < content <= LINK_BYTES_MAX:
+        raise UsageError(
+            f"the target of symbolic link {path!r} has {content} bytes; 1 to {LINK_BYTES_MAX} are "
+            "taken",
+            code="bad_content",
+            fix="give a target, or commit a regular file",
+        )
     elif content > FILE_BYTES_MAX:
         raise UsageError(
             f"{path!r} has {content} bytes; at most {FILE_BYTES_MAX} are taken",

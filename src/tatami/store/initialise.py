@@ -18,6 +18,7 @@ from tatami.store.locate import (
     STATE_FORMAT,
     Marker,
     Place,
+    main_worktree,
     marker,
     recorded,
     write_marker,
@@ -59,6 +60,15 @@ def initialise(place: Place, trunk_name: str | None) -> tuple[Marker, bool]:
             code="shallow_repository",
             fix="git fetch --unshallow",
         )
+    bare = git.text(place.common, "rev-parse", "--is-bare-repository") == "true"
+    if main_worktree(place.common) is None and not bare:
+        # The checkout there could not follow the trunk, and would show landings as deletions.
+        raise UsageError(
+            f"{place.common} does not say where its main worktree is",
+            code="unknown_worktree",
+            fix='git config core.worktree "$PWD" in the main worktree, then tatami init',
+        )
+    trunk.require_room_for_agents(place.common)
     name = trunk_name or _guess_trunk(place)
     head = trunk.head(place.common, name)
     if head is None:

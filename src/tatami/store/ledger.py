@@ -34,6 +34,9 @@ UNSEALED_ID = re.compile(rb"[0-9a-f]{24}|[0-9a-f]{40}|")
 PAGE = 1000
 """Answers read at a time: there may be more of them than fit into memory."""
 QUOTA = os.strerror(errno.EDQUOT)
+SHORT = os.strerror(errno.EIO)
+FREE_BYTES_MIN = 1 << 16
+"""Where less is free, what was written in part was too much for the disk."""
 MISUSED = (lmdb.BadValsizeError, lmdb.InvalidParameterError, lmdb.BadDbiError, lmdb.BadTxnError)
 """Errors of ours, which say nothing about the disk."""
 
@@ -151,31 +154,32 @@ class Ledger:
         with self._read(self._landed) as read:
             return {key.decode(): value.decode() for key, value in self._rows(read.cursor())}
 
-    def trim_answers(self, clients: int) -> str:
-        """Forgets all but the newest clients' answers; returns the oldest client still known.
+    def horizon(self) -> str:
+        """The oldest client that was known when answers were last trimmed ("" = never).
 
-        Incarnations begin with their time, so the table is in the order of their ages. An id of
-        an older client that is not known is refused, for ever: that is what the return is for.
+        An id of an older client that is not known is refused, for ever.
         """
+        with self._read(self._meta) as read:
+            return (self._get(read, b"horizon") or b"").decode()
 
-        def trim(write: "lmdb.Transaction[bytes]") -> bytes:
-            horizon = self._get(write, b"horizon", self._meta) or b""
-            seen: set[bytes] = set()
+    def trim_answers(self, clients: int) -> None:
+        """Forgets all but the newest clients' answers; writes nothing where there are no others.
+
+        Incarnations begin with their time, so the table is in the order of their ages.
+        """
+        with self._read(self._answers) as read, read.cursor() as cursor:
+            oldest = _oldest_kept(cursor, clients)
+        if oldest is None:
+            return
+        horizon = max(self.horizon().encode(), oldest)
+
+        def trim(write: "lmdb.Transaction[bytes]") -> None:
             with write.cursor(db=self._answers) as cursor:
-                found = cursor.last()
-                while found:
-                    seen.add(cursor.key()[:-8])
-                    if len(seen) > clients:
-                        horizon = max(horizon, min(seen - {cursor.key()[:-8]}))
-                        break
-                    found = cursor.prev()
-            with write.cursor(db=self._answers) as cursor:
-                while len(seen) > clients and cursor.first() and cursor.key()[:-8] < horizon:
+                while cursor.first() and cursor.key()[:-8] < oldest:
                     cursor.delete()
             _put(write, self._meta, b"horizon", horizon)
-            return horizon
 
-        return self._write(trim).decode()
+        self._write(trim)
 
     def answers(self) -> Iterable[tuple[CommandId, Answer]]:
         """Every recorded answer, in order of the sequence of each client."""
@@ -256,14 +260,23 @@ class Ledger:
             self._env.set_mapsize(2 * self._env.info()["map_size"])
 
     def _failure(self, error: lmdb.Error) -> TatamiError:
-        # LMDB's class for ENOSPC is DiskError; it has none for a quota, nor for a broken disk.
+        # LMDB's class for ENOSPC is DiskError; it has none for a quota, nor for a broken disk. What
+        # could be written in part only, it calls an I/O error; nothing refers to that part then.
         full = isinstance(error, lmdb.DiskError) or QUOTA in str(error)
+        full = full or (SHORT in str(error) and self._is_full())
         return TatamiError(
             f"the hub's table in {self._directory} cannot be written: {error}",
             code="no_space" if full else "sync_failed",
             fix=f"df -h {self._directory}" if full else "look at the disk (df, dmesg)",
             retryable=full,
         )
+
+    def _is_full(self) -> bool:
+        try:
+            found = os.statvfs(self._directory)
+        except OSError:
+            return False
+        return found.f_bavail * found.f_frsize < FREE_BYTES_MIN
 
     def _trim_events(self, write: "lmdb.Transaction[bytes]", oldest: int) -> None:
         with write.cursor(db=self._events) as cursor:
@@ -281,6 +294,20 @@ def count_rows(directory: str) -> int:
         return sum(1 for rows in tables for _ in rows)
     finally:
         ledger.close()
+
+
+def _oldest_kept(answers: "lmdb.Cursor[bytes]", clients: int) -> bytes | None:
+    """The oldest of the newest clients, so many of them; None where there are no older ones."""
+    seen: list[bytes] = []
+    found = answers.last()
+    while found:
+        client = answers.key()[:-8]
+        if client not in seen[-1:]:
+            seen.append(client)
+        if len(seen) > clients:
+            return seen[-2]
+        found = answers.prev()
+    return None
 
 
 def _put(

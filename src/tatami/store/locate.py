@@ -136,8 +136,25 @@ def _place(worktree: str, git_dir: str) -> Place:
             common = os.path.realpath(os.path.join(git_dir, file.read().strip()))
     except FileNotFoundError:
         pass
-    main = os.path.dirname(common) if os.path.basename(common) == ".git" else worktree
+    main = main_worktree(common) or worktree
     return Place(worktree, git_dir, common, main, os.path.join(common, "tatami"))
+
+
+def main_worktree(common: str) -> str | None:
+    """The main worktree of a git directory; None where that does not say (`--separate-git-dir`).
+
+    A submodule's git directory lies in that of the repository around it, and names its worktree.
+    """
+    if os.path.basename(common) == ".git":
+        return os.path.dirname(common)
+    section = ""
+    with open(os.path.join(common, "config"), encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            name, _, value = (word.strip() for word in line.partition("="))
+            section = name.lower() if name.startswith("[") else section
+            if (section, name.lower()) == ("[core]", "worktree"):
+                return os.path.realpath(os.path.join(common, value.strip('"')))
+    return None
 
 
 def _pointer(dot_git: str) -> str:

@@ -41,16 +41,19 @@ RELANDED = "tatami:relanded"
 """Operation attribute: JSON object, a landing's id -> the one it has now ("" = off the trunk)."""
 IMPORTED = "tatami:imported"
 """Operation attribute: JSON rows [agent, before, after] of lines that follow what git did."""
+SYNCED = "tatami:synced"
+"""Operation attribute: JSON object, where a line was and what of it was dropped."""
 UNDID = "tatami:undid"
 """Operation attribute: JSON object, what the undo of the operation's only command took back."""
 RESTORED = "tatami:restored"
 """Operation attribute: JSON object, the operation (`to`) that everything was put back to."""
 
-_USAGE = ("not_found", "ambiguous", "bad_path", "bad_input", "unsupported")
+_USAGE = ("not_found", "ambiguous", "bad_path", "bad_input", "bad_content", "unsupported")
 _FIXES = {
     "not_found": "tatami log --all; tatami op log",
     "ambiguous": "give more of the id",
     "bad_path": "rename the file, then try again",
+    "bad_content": "commit something else at this path, then try again",
     "stale": "try again",
     "busy": "try again",
     "conflicted": "tatami status; jj bookmark list",
@@ -198,6 +201,16 @@ class Repository:
         with core_errors():
             return self.core.commit(id)
 
+    def bookmark_at(self, op: str, name: str) -> str | None:
+        """The commit a bookmark was at in an operation's view."""
+        with core_errors():
+            return self.core.view(op).bookmarks.get(name)
+
+    def admit(self, id: str) -> None:
+        """Raises `UsageError` (bad_path, bad_content) for what a commit of git's own brings."""
+        with core_errors():
+            self.core.admit(id)
+
     def is_known(self, id: str) -> bool:
         """Whether the operation log knows this commit (git may have others)."""
         with core_errors():
@@ -214,6 +227,11 @@ class Repository:
         """Whether `descendant` is `ancestor` or contains it."""
         with core_errors():
             return self.core.is_ancestor(ancestor, descendant)
+
+    def is_related(self, a: str, b: str) -> bool:
+        """Whether two commits have one in common."""
+        with core_errors():
+            return bool(self.core.merge_bases(a, b))
 
     def resolve(self, rev: str) -> str:
         """The commit id a name means; raises `UsageError` (not_found, ambiguous)."""
@@ -313,7 +331,7 @@ class Repository:
         try:
             with open(os.path.join(self.git_dir, ref), encoding="ascii") as file:
                 text = file.read(48).strip()
-        except (FileNotFoundError, UnicodeDecodeError):
+        except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             text = ""
         return text if COMMIT_ID.fullmatch(text) else self.git_head(ref)
 

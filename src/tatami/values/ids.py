@@ -9,6 +9,7 @@ from tatami.values.limits import AGENT_NAME_CHARS_MAX
 AGENT_REF_PREFIX = "refs/heads/agent/"
 AGENT_BOOKMARK_PREFIX = "agent/"
 _AGENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
+INCARNATION_SECOND_MAX = 0xFFFFFFFF
 _COMMAND = re.compile(r"[0-9a-f]{24}:[1-9][0-9]{0,14}")
 
 
@@ -53,6 +54,16 @@ class CommandId(NamedTuple):
         if not _COMMAND.fullmatch(text):
             raise UsageError(f"{text[:80]!r} is not a command id", code="bad_command_id")
         return cls(text[:24], int(text[25:]))
+
+
+def incarnation(second: int, random: str, horizon: str = "") -> str:
+    """A new client's part of its command ids; their order is that of the clients' ages.
+
+    second: the wall clock, since 1970. random: 16 hex digits. horizon: up to which incarnation the
+    hub may have forgotten clients. The new one is younger, though this clock may be late.
+    """
+    second = max(second, int(horizon[:8] or "0", 16) + 1)
+    return f"{min(second, INCARNATION_SECOND_MAX):08x}{random}"
 
 
 NOT_MOUNTED = "not mounted; use: tatami run {} -- COMMAND"

@@ -12,6 +12,8 @@ SWEEP_PATHS_WARN = 500
 """More new untracked files than this in one snapshot is usually an ignored folder missed."""
 FILE_BYTES_MAX = 512 * 1024 * 1024
 """One file of a commit; bigger ones belong to git-lfs."""
+LINK_BYTES_MAX = 4095
+"""Target of a symbolic link: PATH_MAX of Linux counts the NUL behind it."""
 FRAME_BYTES_MAX = 1024 * 1024 * 1024
 """One request with all its files; the socket is local and the peer is the same user."""
 COMMIT_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024 * 1024

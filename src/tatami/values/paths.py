@@ -16,6 +16,8 @@ from tatami.values.limits import PATH_BYTES_MAX, PATH_COMPONENT_BYTES_MAX
 RepoPath = NewType("RepoPath", str)
 """A checked path: components joined by `/`, relative to the repository's root."""
 
+RENAME = "rename the file, then try again"
+
 REGULAR = 0o100644
 EXECUTABLE = 0o100755
 SYMLINK = 0o120000
@@ -44,10 +46,22 @@ def repo_path(text: str) -> RepoPath:
     """Checks a path; raises `UsageError` (`bad_path`) that says what is wrong with it."""
     reason = "" if _PLAIN.fullmatch(text) else _refusal(text)
     if reason:
-        raise UsageError(
-            f"path {_shown(text)} {reason}", code="bad_path", fix="rename the file, then try again"
-        )
+        raise UsageError(f"path {_shown(text)} {reason}", code="bad_path", fix=RENAME)
     return RepoPath(text)
+
+
+def known_path(text: str) -> str:
+    """Checks a path that a commit may have under any name; raises `UsageError` (`bad_path`).
+
+    Only what could lead elsewhere is refused, whatever a system ignores in names. Whether the
+    commit has it, or it is a new one and has to be a `RepoPath`, is for the core to see.
+    """
+    if not _PLAIN.fullmatch(text):
+        shown = _CONTROL.sub("_", _FORMATTING.sub("", text).replace("\\", "/"))
+        reason = "has a NUL" if "\0" in text else _refusal(unicodedata.normalize("NFC", shown))
+        if reason:
+            raise UsageError(f"path {_shown(text)} {reason}", code="bad_path", fix=RENAME)
+    return text
 
 
 def file_mode(mode: int, allow_submodules: bool = False, path: str = "") -> int:

@@ -7,7 +7,7 @@ from tatami import _core
 from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
 
 _FIXES = {
-    "bad_path": "rename the file, or add it to .gitignore",
+    "bad_path": "rename the file (a tracked one: git mv), or add a new one to .gitignore",
     "file_too_large": "keep it with git-lfs, or add it to .gitignore",
     "too_many_paths": "add what does not belong to .gitignore, or commit in parts with --paths",
     "conflicted": "resolve the conflict, then git add the file",

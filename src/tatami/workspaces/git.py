@@ -4,10 +4,17 @@ Imported only when git is needed: the plain commit of a workspace does without.
 """
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tatami.values.errors import TatamiError
+from tatami.values.errors import TatamiError, UsageError
+
+_OF_A_WORKTREE = re.compile(
+    r"(?:@|HEAD|(?:ORIG|FETCH|MERGE|REBASE|BISECT|CHERRY_PICK|REVERT)_HEAD)(?:[~^@{:].*)?",
+    re.DOTALL,
+)
+"""What a revision of git's begins with where each worktree has its own."""
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -52,6 +59,21 @@ def words(done: subprocess.CompletedProcess[bytes]) -> str:
 def text(directory: str, *arguments: str) -> str:
     """Returns git's output without the last newline; raises as `run` does."""
     return run(directory, *arguments).stdout.decode("utf-8", "replace").rstrip("\n")
+
+
+def meant_here(directory: str, rev: str) -> str:
+    """The commit id of a revision that means another commit in each worktree, such as `HEAD~2`.
+
+    Any other revision is returned as it is. Raises `UsageError` (`not_found`) where git knows none.
+    """
+    if not _OF_A_WORKTREE.fullmatch(rev):
+        return rev
+    options = ("--verify", "--quiet", "--end-of-options")
+    done = run(directory, "rev-parse", *options, f"{rev}^{{commit}}", check=False)
+    if done.returncode:
+        # Whoever resolves names for all would take the main worktree's.
+        raise UsageError(f"{rev} names no commit here", code="not_found", fix="git reflog")
+    return done.stdout.decode("ascii", "replace").strip()
 
 
 def sizes(directory: str, ids: Sequence[str], extra: Mapping[str, str] | None = None) -> list[int]:

@@ -8,7 +8,7 @@ Only the standard library, unless the workspace is behind: the hot verbs import 
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from shlex import quote
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from tatami.workspaces.index import IndexEntry
 from tatami.workspaces.worktree import RECORD, Workspace
 
 _REFLOG_TAIL_BYTES = 8192
+_ARGUMENTS_MAX = 400
+"""Paths given to one git process: of any length they fit into a command line."""
 _RECORD_BYTES = 192
 """The longest record, with room for a reflog of any size; blanks fill a shorter one."""
 
@@ -75,15 +77,22 @@ def base(space: Workspace) -> Base | None:
 
 
 def behind(space: Workspace, head: str) -> Base | None:
-    """The recorded base where the hub moved the line to `head` and the workspace has not followed.
+    """The base where the hub moved the line to `head` and the workspace has not followed.
 
-    None also where git itself moved the branch here: it took care of index and files.
+    Where git itself has moved HEAD since the base was recorded, it took care of index and files:
+    then the base is where git put it, and None where that is `head`.
     """
     known = base(space)
     if known is None or known.commit == head:
         return None
-    if known.reflog != _reflog_bytes(space) and _last_in_reflog(space) == head:
-        return None
+    now = _reflog_bytes(space)
+    if known.reflog != now:
+        last = _last_in_reflog(space)
+        if last == head:
+            return None
+        # A reflog that is shorter now was cut, and its end may be older than the record.
+        if now > known.reflog and last and last != known.commit:
+            return Base(last, "-", now)
     return known
 
 
@@ -108,8 +117,11 @@ def follow(space: Workspace, known: Base, head: str, same: Sequence[IndexEntry] 
         # What was a snapshot is in the files already, with whatever was edited since.
         ours = known.sent != "-" and known.sent == _digest(between(space, known.commit, head))
         how = "-i" if ours else "-u"
-        said = "" if ours else _ignored_in_the_way(space, known.commit, head, extra)
-        if not said:
+        # git refuses to overwrite new files, but since 2.34 it overwrites those that are ignored.
+        ignored = ("--ignored", "--exclude-standard")
+        there = "" if ours else in_the_way(space, known.commit, head, ignored, extra)
+        said = f"{there} is ignored here, and the new commit has a file there" if there else ""
+        if not there:
             done = git.run(
                 space.path, "read-tree", "-m", how, known.commit, head, extra=extra, check=False
             )
@@ -119,7 +131,8 @@ def follow(space: Workspace, known: Base, head: str, same: Sequence[IndexEntry] 
                 f"{space.name}'s line moved from {known.commit[:12]} to {head[:12]}, and its "
                 f"workspace cannot follow: {said.removeprefix('error: ')}",
                 code="line_moved",
-                fix=f"cd {quote(space.path)}, move that file aside, then try again",
+                fix=f"cd {quote(space.path)}, move that file aside, "
+                "git restore --staged --worktree it, then try again",
             )
         os.replace(index, os.path.join(space.git_dir, "index"))
     record(space, head)
@@ -140,24 +153,31 @@ def leave_files(space: Workspace, head: str) -> None:
     record(space, head)
 
 
-def _ignored_in_the_way(space: Workspace, old: str, new: str, extra: dict[str, str]) -> str:
-    """What git would say of an ignored file that the new commit has; "" for none.
+def in_the_way(
+    space: Workspace,
+    old: str,
+    new: str,
+    which: Sequence[str] = (),
+    extra: Mapping[str, str] | None = None,
+) -> str:
+    """The first file here that git does not track, where a commit adds one; "" for none.
 
-    git refuses to overwrite new files, but since 2.34 it overwrites those that are ignored.
+    old: the commit without those that `new` adds. which: options of `git ls-files --others`
+    (none: also what is ignored). extra: variables for git.
     """
     from tatami.workspaces import git  # noqa: PLC0415 - the hot path does without git
 
     words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A")
     added = git.run(space.path, *words, old, new).stdout.split(b"\0")
     places = {_obstacle(os.fsencode(space.path), path) for path in added if path}
-    there = sorted(place for place in places if place)
-    if not there:
-        return ""
-    words = ("--literal-pathspecs", "ls-files", "--others", "--ignored", "--exclude-standard", "-z")
-    paths = map(os.fsdecode, there)
-    listed = git.run(space.path, *words, "--", *paths, extra=extra).stdout
-    first = os.fsdecode(listed.split(b"\0")[0])
-    return f"{first} is ignored here, and the new commit has a file there" if first else ""
+    there = sorted(os.fsdecode(place) for place in places if place)
+    listing = ("--literal-pathspecs", "ls-files", "--others", "-z", *which)
+    for start in range(0, len(there), _ARGUMENTS_MAX):
+        some = there[start : start + _ARGUMENTS_MAX]
+        listed = git.run(space.path, *listing, "--", *some, extra=extra).stdout
+        if listed:
+            return os.fsdecode(listed.split(b"\0")[0])
+    return ""
 
 
 def _obstacle(root: bytes, path: bytes) -> bytes:

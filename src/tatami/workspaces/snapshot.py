@@ -32,6 +32,8 @@ class Snapshot(NamedTuple):
 
     staged: the index was taken, not the files; it has these entries already. untracked: how many
     files are new to git. agrees: the index was the commit's tree. seen: the scan it is made of.
+    unintended: paths that were only intended to be added, whose files are gone: they leave the
+    index without being a change.
     """
 
     changes: "Sequence[Change]"
@@ -40,6 +42,7 @@ class Snapshot(NamedTuple):
     untracked: int = 0
     agrees: bool = False
     seen: _core.Scan | None = None
+    unintended: Sequence[str] = ()
 
 
 def take(space: Workspace, head: str, paths: Sequence[str] | None = None) -> Snapshot:
@@ -112,7 +115,11 @@ def _read(space: Workspace, head: str, files: Sequence[_core.ScannedFile]) -> Sn
         contents.update((path, staging.submodule_head(space, path)) for path in modules)
     changes: list[Change] = []
     entries: list[IndexEntry] = []
+    unintended: list[str] = []
     for file in files:
+        if file.untracked and not file.mode:
+            unintended.append(file.path)
+            continue
         content = file.content if file.content is not None else contents.get(file.path)
         if content is None and file.mode:
             # git stores what the commit has already; only the file looks different.
@@ -120,7 +127,8 @@ def _read(space: Workspace, head: str, files: Sequence[_core.ScannedFile]) -> Sn
         id = blob_id(content) if isinstance(content, bytes) else content or ""
         changes.append((file.path, file.mode, content))
         entries.append(IndexEntry(file.path, file.mode, id))
-    return Snapshot(changes, entries, untracked=sum(file.untracked for file in files))
+    untracked = sum(file.untracked for file in files) - len(unintended)
+    return Snapshot(changes, entries, untracked=untracked, unintended=unintended)
 
 
 def blob_id(content: bytes) -> str:

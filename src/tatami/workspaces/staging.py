@@ -10,17 +10,20 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from shlex import quote
 from typing import NamedTuple
 
 from tatami import _core
 from tatami.values.errors import BusyError, ConflictError, TatamiError, UsageError
-from tatami.values.paths import SUBMODULE, repo_path
+from tatami.values.paths import SUBMODULE
 from tatami.values.specs import Change
 from tatami.workspaces import git, hooks
 from tatami.workspaces.index import IndexEntry, stat_of
 from tatami.workspaces.snapshot import Snapshot, require_bounded
 from tatami.workspaces.worktree import Workspace
 
+_STAGING = "tatami-index-"
+"""Begins the name of a folder with a temporary index; the process that made it follows."""
 _STAGE_OPTIONS = ("--add", "--remove", "--replace", "--ignore-skip-worktree-entries")
 """Entries that git is told to leave alone stay: --remove alone would take them out."""
 
@@ -92,7 +95,7 @@ def filtered(
     git shall not read attributes from. Raises `BusyError` where a file was written
     since the core looked at it.
     """
-    paths = [repo_path(file.path) for file in files]
+    paths = [file.path for file in files]
     with _quarantine(space) as extra, staging_index(space, paths, head, extra, gone=gone) as index:
         changes, _ = staged(space, head, index, extra)
     for file in files:
@@ -112,14 +115,21 @@ def submodule_head(space: Workspace, path: str) -> str:
         mode, _, rest = listed.stdout.decode().partition(" ")
         if mode == f"{SUBMODULE:o}":
             return rest.split()[0]
-    done = git.run(os.path.join(space.path, path), "rev-parse", "--verify", "HEAD", check=False)
-    if done.returncode:
+    head = _commit_in(space, path)
+    if not head:
         raise UsageError(
             f"{path} is a repository without a commit",
             code="bad_submodule",
             fix=f"commit in {path} first, or add it to .gitignore",
         )
-    return done.stdout.decode().strip()
+    return head
+
+
+def _commit_in(space: Workspace, path: str) -> str:
+    """The commit that a repository inside of the workspace is at, "" where it has none."""
+    inside = os.path.join(space.path, path)
+    words = ("rev-parse", "--verify", "--quiet", "HEAD")
+    return git.run(inside, *words, check=False).stdout.decode().strip()
 
 
 @contextmanager
@@ -136,7 +146,8 @@ def staging_index(
     It begins as a copy of the workspace's index, or with `base` as that commit's tree. extra:
     variables for git. gone: paths to take out; what was a file may be the folder of another now.
     """
-    directory = tempfile.mkdtemp(prefix="tatami-index-", dir=space.git_dir)
+    _sweep(space)
+    directory = tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-", dir=space.git_dir)
     try:
         index = os.path.join(directory, "index")
         extra = {**(extra or {}), "GIT_INDEX_FILE": index}
@@ -146,15 +157,91 @@ def staging_index(
         else:
             git.run(space.path, "read-tree", base, extra=extra)
         # Without --force-remove git refuses to look below what is a symlink now.
-        for listed, options in ((gone, ("--force-remove",)), (paths, _STAGE_OPTIONS)):
-            stdin = b"".join(os.fsencode(path) + b"\0" for path in listed)
-            if stdin:
-                words = ("update-index", *options, "-z", "--stdin")
-                git.run(space.path, *words, stdin=stdin, extra=extra)
+        for listed, options in ((list(gone), ("--force-remove",)), (list(paths), _STAGE_OPTIONS)):
+            refused = _stage(space, listed, options, extra)
+            if refused:
+                raise _refusal(space, *refused)
+            if listed:
                 _take_time(space, index)
         yield index
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _stage(
+    space: Workspace,
+    paths: Sequence[str],
+    options: Sequence[str],
+    extra: Mapping[str, str],
+    settings: Sequence[str] = (),
+) -> tuple[str, str] | None:
+    """Stages paths one after the other; returns the one that git refuses, and git's words."""
+    if not paths:
+        return None
+    stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    words = ("update-index", "--verbose", *options, "-z", "--stdin")
+    done = git.run(space.path, *settings, *words, stdin=stdin, extra=extra, check=False)
+    if not done.returncode:
+        return None
+    # git says of each path that it was added, up to the one it stops at.
+    at = 0
+    for path in paths:
+        said = b"add '%b'\n" % os.fsencode(path)
+        if not done.stdout.startswith(said, at):
+            return path, git.words(done)
+        at += len(said)
+    raise TatamiError(f"git update-index failed: {git.words(done)}", code="git")
+
+
+def _refusal(space: Workspace, path: str, words: str) -> UsageError:
+    fatal = [row.removeprefix("fatal: ") for row in words.splitlines() if "fatal: " in row]
+    return UsageError(
+        f"git does not take {path}: {(fatal or [words])[-1]}",
+        code="not_staged",
+        fix=f"correct the file, or what git -C {quote(space.path)} check-attr --all "
+        f"{quote(path)} says of it; or add it to .gitignore",
+    )
+
+
+def add_all(space: Workspace, extra: Mapping[str, str], settings: Sequence[str] = ()) -> list[str]:
+    """Stages all that the workspace holds in the index of `extra`, as `git add --all` does.
+
+    Returns what that leaves out: repositories without a commit, for which git has no entry. A file
+    that git refuses to convert as its attributes say is staged as it is. settings: for git.
+    """
+    done = git.run(space.path, *settings, "add", "--all", "--sparse", extra=extra, check=False)
+    if not done.returncode:
+        return []
+    which = ("--modified", "--deleted", "--others", "--exclude-standard", "-z")
+    listed = git.run(space.path, *settings, "ls-files", *which, extra=extra).stdout
+    names = dict.fromkeys(os.fsdecode(path) for path in listed.split(b"\0") if path)
+    unborn = [name for name in names if name.endswith("/") and not _commit_in(space, name)]
+    paths = [name.removesuffix("/") for name in names if name not in unborn]
+    while refused := _stage(space, paths, _STAGE_OPTIONS, extra, settings):
+        path, _ = refused
+        _stage_as_it_is(space, path, extra)
+        paths = paths[paths.index(path) + 1 :]
+    return unborn
+
+
+def _stage_as_it_is(space: Workspace, path: str, extra: Mapping[str, str]) -> None:
+    words = ("hash-object", "-w", "--no-filters", "--", path)
+    id = git.run(space.path, *words, extra=extra).stdout.decode().strip()
+    executable = os.lstat(os.path.join(space.path, path)).st_mode & 0o100
+    set_entries(space, [IndexEntry(path, 0o100755 if executable else 0o100644, id)], extra)
+
+
+def _sweep(space: Workspace) -> None:
+    """Removes the folders of temporary indexes whose process was killed before it could."""
+    for name in os.listdir(space.git_dir):
+        pid = name.removeprefix(_STAGING).partition("-")[0]
+        if name.startswith(_STAGING) and pid.isdecimal():
+            try:
+                os.kill(int(pid), 0)
+            except (ProcessLookupError, OverflowError):
+                shutil.rmtree(os.path.join(space.git_dir, name), ignore_errors=True)
+            except PermissionError:
+                continue
 
 
 def _take_time(space: Workspace, index: str) -> None:
@@ -175,7 +262,7 @@ def diff(space: Workspace, base: str, options: Sequence[str] = ()) -> bytes:
     """
     with staging_index(space, ()) as index, _quarantine(space) as quarantine:
         extra = {"GIT_INDEX_FILE": index, **quarantine}
-        git.run(space.path, "add", "--all", "--sparse", extra=extra)
+        add_all(space, extra)
         return git.run(space.path, "diff", "--cached", *options, base, "--", extra=extra).stdout
 
 

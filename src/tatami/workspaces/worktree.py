@@ -157,10 +157,16 @@ def head(space: Workspace) -> str:
     """The commit the workspace is at; raises `TatamiError` where there is none."""
     found = at(space.common, space.git_dir)
     if not found.commit:
+        here = f"git -C {quote(space.path)}"
+        fix = f"{here} switch agent/{space.name}"
+        if found.ref == agent_ref(space.name):
+            # Its files are those of the commit that was recorded with the branch.
+            last = first_line(os.path.join(space.git_dir, RECORD)).partition(" ")[0]
+            fix = f"{here} branch agent/{space.name} {last}"
         raise TatamiError(
             f"workspace {space.name} is on {found.ref or 'no branch'}, which has no commit",
             code="no_branch",
-            fix=f"git -C {quote(space.path)} switch agent/{space.name}",
+            fix=fix,
         )
     return found.commit
 

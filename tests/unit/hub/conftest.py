@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from tatami.hub.landing import Lander
+from tatami.hub.landing.lander import Lander
 from tatami.hub.record import Record
 from tatami.schedule.landing import Entry
 from tatami.store.initialise import initialise

@@ -1,6 +1,7 @@
 """What a hub remembers across its death: the ledger to a checkpoint, the operation log after it."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,9 @@ from tatami.protocol.hub import Answer
 from tatami.schedule.landing import Entry
 from tatami.store.ledger import Ledger
 from tatami.store.repository import COMMANDS, FIRST_EVENT, LANDED, RELANDED, Repository
+from tatami.values.errors import TatamiError
 from tatami.values.ids import CommandId
+from tests.full_disk import full_disk, on_another_file
 
 CLIENT = "0000000000000000000000aa"
 Open = Callable[[], Record]
@@ -179,6 +182,22 @@ def test_a_landing_that_got_through_is_known(open_record: Open, log: OperationLo
     assert found.queue.entries == {1: replace(entry, state="landed", landed=("t1",))}
 
 
+def test_a_landing_before_a_checkpoint_is_known(open_record: Open, log: OperationLog) -> None:
+    """The hub died after the checkpoint behind a landing, before it recorded the entry.
+
+    The story: the queue then landed the entry's commits a second time.
+    """
+    record = open_record()
+    record.recover()
+    attributes = {LANDED: json.dumps([[1, "c1", "t1"]]), FIRST_EVENT: str(record.next_event)}
+    log.newest_first.insert(0, Operation("op1", attributes))
+    record.happened("op1", attributes)
+    record.save()
+    again = open_record()
+    again.recover()
+    assert again.landed == {"c1": "t1"}
+
+
 def test_a_landing_of_what_was_left_of_an_entry_is_known(
     open_record: Open, log: OperationLog
 ) -> None:
@@ -302,3 +321,77 @@ def test_a_paused_queue_stays_paused(open_record: Open) -> None:
     assert again.recover().queue.paused
     again.record_entries((), [], paused=False)
     assert not open_record().recover().queue.paused
+
+
+def test_a_hub_starts_on_a_full_disk(
+    open_record: Open, log: OperationLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows what the disk says; what it could not save it saves with the next thing it can.
+
+    The story: the answers of old clients were trimmed first, and no hub came up, not even to read.
+    """
+    record = open_record()
+    record.recover()
+    record.record_entries((Entry(1, "a", ("c1",), None),), [])
+    for sequence in (2, 3):
+        commit(record, log, sequence)
+    old = CommandId("0" * 24, 1)
+    record.answered(old, Answer({"n": 1}))
+    record.save()
+    log.newest_first.insert(0, Operation("land", {LANDED: json.dumps([[1, "c1", "t1"]])}))
+    monkeypatch.setattr("tatami.hub.record.CLIENTS_KEPT", 1)
+    record = open_record()
+    with full_disk():
+        found = record.recover()
+    assert (found.queue.entries[1].state, record.landed) == ("landed", {"c1": "t1"})
+    assert [number for number, _ in found.conversation.events] == [1, 2, 3]
+    assert found.conversation.clients.keys() == {CLIENT, old.incarnation}
+    assert record.entries() == [record.entry(1)] == [found.queue.entries[1]]
+    record.record_entries((), [])
+    assert record.ledger.entries() == [found.queue.entries[1]]
+    assert (record.ledger.checkpoint().op, record.ledger.horizon()) == ("land", CLIENT)
+
+
+def test_what_cannot_be_handed_back_on_a_full_disk_stays_queued(open_record: Open) -> None:
+    """The queue hands it back with its first step: it has not happened before it is recorded."""
+    record = open_record()
+    record.recover()
+    failed = Entry(1, "a", ("c1",), None, state="rejected")
+    follower = Entry(2, "a", ("c2",), None, builds_on=(1,))
+    record.record_entries((failed, follower), [])
+    record = open_record()
+    with full_disk():
+        found = record.recover()
+    assert found.queue.entries == {1: failed, 2: follower}
+    assert [number for number, _ in found.conversation.events] == [1, 2]
+
+
+def test_a_checkpoint_that_is_due_waits_for_space(
+    open_record: Open, log: OperationLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operation log has all of it."""
+    monkeypatch.setattr("tatami.hub.record.UNSAVED_MAX", 1)
+    record = open_record()
+    record.recover()
+    commit(record, log, 1)
+    with full_disk():
+        record.save_some()
+    assert record.unsaved == 2
+    record.save_some()
+    assert record.unsaved == 0
+
+
+def test_a_checkpoint_the_disk_fails_at_is_fatal(
+    open_record: Open, log: OperationLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may answer as if it were there.
+
+    The story: it was logged, and the hub went on.
+    """
+    monkeypatch.setattr("tatami.hub.record.UNSAVED_MAX", 1)
+    record = open_record()
+    record.recover()
+    commit(record, log, 1)
+    with on_another_file("/dev/null", os.O_RDONLY), pytest.raises(TatamiError) as failed:
+        record.save_some()
+    assert failed.value.code == "sync_failed"

@@ -36,7 +36,7 @@ def refusal(request: Mutation) -> str:
         commit(changes=[]),
         commit(changes=[("link", 0o120000, 3), ("run", 0o100755, 0), ("gone", 0, None)]),
         commit(changes=[("a", 0, None), ("a/b", 0o100644, 1)]),
-        commit(changes=[("moved", 0o100644, BLOB), ("sub", 0o160000, BLOB)]),
+        commit(changes=[("moved", 0o100644, BLOB), ("sub", 0o160000, "1" * 40)]),
         commit(changes=[("big", 0o100644, FILE_BYTES_MAX)]),
         commit(author=("Name", "mail@example.org")),
         Land(n=1, id=ID, agents=["a", "b"], verify="make test"),
@@ -77,6 +77,9 @@ def test_a_right_request_is_let_in(request_: Mutation) -> None:
         ({"changes": [("a", 0o100644, "G" * 40)]}, "bad_request"),
         ({"changes": [("a", 0o100644, -1)]}, "bad_request"),
         ({"changes": [("sub", 0o160000, 4)]}, "bad_request"),
+        ({"changes": [("sub", 0o160000, "0" * 40)]}, "bad_content"),
+        ({"changes": [("link", 0o120000, 0)]}, "bad_content"),
+        ({"changes": [("link", 0o120000, 4096)]}, "bad_content"),
         ({"changes": [("a", 0o100644, FILE_BYTES_MAX + 1)]}, "file_too_large"),
     ],
 )
@@ -101,6 +104,8 @@ def test_too_many_paths_are_refused_with_a_way_on() -> None:
     [
         (Land(n=1, id=ID, agents=["a", "../b"]), "bad_agent_name"),
         (Land(n=1, id=ID, agents=["a"], verify="  "), "usage"),
+        (Land(n=1, id=ID, agents=["a"], verify="a\0b"), "bad_command"),
+        (Land(n=1, id=ID, agents=["a"], verify="a\udcffb"), "bad_command"),
         (Reset(n=1, id=ID, agent="", rev="main"), "bad_agent_name"),
         (Retire(n=1, id=ID, agent="a b"), "bad_agent_name"),
         (Agents(n=1, id=ID, names=["ok", "-x"]), "bad_agent_name"),

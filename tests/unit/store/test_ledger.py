@@ -4,7 +4,6 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -15,8 +14,10 @@ from tatami.schedule.landing import Entry
 from tatami.store.ledger import PAGE, Ledger
 from tatami.values.errors import TatamiError
 from tatami.values.ids import CommandId
+from tests.full_disk import on_another_file
 
 CLIENT = "0000000000000000000000aa"
+ANSWERS = [(CommandId(f"{second:08x}{1:016x}", 1), Answer({"n": second})) for second in (1, 2)]
 SMALL_MAP_BYTES = 1 << 16
 ENTRY = Entry(1, "a", ("c1",), None)
 Change = Callable[[Ledger], object]
@@ -30,32 +31,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     one.close()
 
 
-@contextmanager
-def on_another_file(path: str, flags: int) -> Iterator[None]:
-    """Lets what is written to the table's file go to another one."""
-    target = os.open(path, flags)
-    ours = [int(fd) for fd in os.listdir("/proc/self/fd") if leads_to_a_table(fd)]
-    kept = {fd: os.dup(fd) for fd in ours}
-    assert ours
-    for fd in ours:
-        os.dup2(target, fd)
-    try:
-        yield
-    finally:
-        for fd, real in kept.items():
-            os.dup2(real, fd)
-            os.close(real)
-        os.close(target)
-
-
-def leads_to_a_table(fd: str) -> bool:
-    """Whether a descriptor of this process is LMDB's."""
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}").endswith("/data.mdb")
-    except FileNotFoundError:
-        return False
-
-
 WRITES: list[Change] = [
     lambda ledger: ledger.save(entries=[ENTRY]),
     lambda ledger: ledger.forget_entries([1]),
@@ -66,7 +41,7 @@ WRITES: list[Change] = [
 @pytest.mark.parametrize("change", WRITES, ids=["save", "forget", "trim"])
 def test_a_full_disk_is_said_and_may_be_tried_again(ledger: Ledger, change: Change) -> None:
     """Nothing is recorded; with space the same call goes through."""
-    ledger.save(entries=[ENTRY])
+    ledger.save(entries=[ENTRY], answers=ANSWERS)
     with on_another_file("/dev/full", os.O_RDWR), pytest.raises(TatamiError) as refused:
         change(ledger)
     assert (refused.value.code, refused.value.retryable) == ("no_space", True)
@@ -77,10 +52,25 @@ def test_a_full_disk_is_said_and_may_be_tried_again(ledger: Ledger, change: Chan
 @pytest.mark.parametrize("change", WRITES, ids=["save", "forget", "trim"])
 def test_a_disk_that_fails_is_not_tried_again(ledger: Ledger, change: Change) -> None:
     """The code is the one that makes the writer end the hub without an answer."""
-    ledger.save(entries=[ENTRY])
+    ledger.save(entries=[ENTRY], answers=ANSWERS)
     with on_another_file("/dev/null", os.O_RDONLY), pytest.raises(TatamiError) as refused:
         change(ledger)
     assert (refused.value.code, refused.value.retryable) == ("sync_failed", False)
+
+
+def test_what_has_nothing_to_trim_needs_no_disk(ledger: Ledger) -> None:
+    """A hub starts where nothing can be written, as long as nothing has to be."""
+    ledger.save(answers=ANSWERS)
+    with on_another_file("/dev/full", os.O_RDWR):
+        ledger.trim_answers(2)
+    assert (list(ledger.answers()), ledger.horizon()) == (ANSWERS, "")
+
+
+def test_the_newest_clients_stay_when_answers_are_trimmed(ledger: Ledger) -> None:
+    """The oldest of them is the horizon, whatever it was before."""
+    ledger.save(answers=ANSWERS)
+    ledger.trim_answers(1)
+    assert (list(ledger.answers()), ledger.horizon()) == (ANSWERS[1:], ANSWERS[1][0].incarnation)
 
 
 def test_a_mistake_of_ours_is_not_the_disk_s(ledger: Ledger) -> None:

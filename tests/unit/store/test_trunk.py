@@ -144,3 +144,72 @@ def test_the_end_of_a_merge_leaves_a_trace(repository: Path, common: str) -> Non
     before = trunk.traces(common, "main")
     merging.unlink()
     assert trunk.traces(common, "main") != before
+
+
+def test_a_lock_that_goes_leaves_a_trace(repository: Path, common: str) -> None:
+    """The index's lock holds a checkout back; that it is gone is worth another try."""
+    lock = repository / ".git/index.lock"
+    lock.touch()
+    before = trunk.traces(common, "main")
+    lock.unlink()
+    assert trunk.traces(common, "main") != before
+
+
+def test_a_checkout_that_fails_halfway_is_as_it_was(repository: Path, common: str) -> None:
+    """Files that git had written are taken back, so that nothing is in the way the next time.
+
+    The story: a full disk stopped `git read-tree -u`, and what it had written stayed untracked.
+    Here a name that no file system takes stops it, after all other files.
+    """
+    old = sandbox.git(repository, "rev-parse", "main")
+    sandbox.git(repository, "checkout", "--quiet", "--detach")
+    (repository / "a").mkdir()
+    (repository / "a/new.txt").write_bytes(b"new\n")
+    (repository / "history.txt").write_bytes(b"landed\n")
+    (repository / "dir0/file1.txt").unlink()
+    sandbox.git(repository, "add", "--all")
+    blob = sandbox.git(repository, "rev-parse", ":history.txt")
+    sandbox.git(repository, "update-index", "--add", "--cacheinfo", f"100644,{blob},{'z' * 300}")
+    sandbox.git(repository, "commit", "--quiet", "-m", "landed")
+    new = sandbox.git(repository, "rev-parse", "HEAD")
+    sandbox.git(repository, "checkout", "--quiet", "--force", "main")
+    (repository / "user.txt").write_bytes(b"user\n")
+    before = (repository / "history.txt").read_bytes()
+    moved = trunk.move(common, "main", old, new)
+    assert "File name too long" in moved.waiting
+    assert sandbox.git(repository, "status", "--porcelain") == "?? user.txt"
+    assert (repository / "history.txt").read_bytes() == before
+    assert not (repository / "a").exists()
+    assert sandbox.git(repository, "rev-parse", "main") == old
+
+
+@pytest.mark.parametrize("left", [100 << 10, 0], ids=["files", "index"])
+def test_a_full_disk_holds_the_branch_back_and_is_named(tmp_path: Path, left: int) -> None:
+    """What a full disk has let through is taken back; with space the branch follows."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system is not permitted here")
+    try:
+        root = sandbox.make_repository(place / "repo")
+        common, old = str(root / ".git"), sandbox.git(root, "rev-parse", "main")
+        sandbox.git(root, "checkout", "--quiet", "--detach")
+        for number in range(6):
+            (root / f"{number}.bin").write_bytes(os.urandom(40 << 10))
+        new = sandbox.commit_file(root, "history.txt", b"landed\n")
+        sandbox.git(root, "add", "--all")
+        sandbox.git(root, "commit", "--quiet", "--amend", "--no-edit")
+        new = sandbox.git(root, "rev-parse", "HEAD")
+        sandbox.git(root, "checkout", "--quiet", "main")
+        disk = os.statvfs(place)
+        (place / "ballast").write_bytes(bytes(disk.f_bavail * disk.f_frsize - left))
+        moved = trunk.move(common, "main", old, new)
+        assert "the disk is full" in moved.waiting
+        (place / "ballast").unlink()
+        assert sandbox.git(root, "status", "--porcelain") == ""
+        assert [path.name for path in (root / ".git").glob("*index*")] == ["index"]
+        assert trunk.move(common, "main", old, new) == trunk.Moved()
+        assert sandbox.git(root, "status", "--porcelain") == ""
+    finally:
+        subprocess.run(["umount", str(place)], check=True)

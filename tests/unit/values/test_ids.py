@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tatami.values.errors import UsageError
-from tatami.values.ids import CommandId, agent_bookmark, agent_name, agent_ref
+from tatami.values.ids import CommandId, agent_bookmark, agent_name, agent_ref, incarnation
 from tatami.values.limits import AGENT_NAME_CHARS_MAX
 from tests.sandbox import git
 
@@ -65,9 +65,9 @@ def test_the_bookmark_is_the_branch_without_its_prefix() -> None:
 
 
 @given(HEX, SEQUENCES)
-def test_a_command_id_survives_being_written(incarnation: str, sequence: int) -> None:
+def test_a_command_id_survives_being_written(client: str, sequence: int) -> None:
     """Parsing what `str()` wrote gives the same id."""
-    command = CommandId(incarnation, sequence)
+    command = CommandId(client, sequence)
     assert CommandId.parse(str(command)) == command
 
 
@@ -98,3 +98,17 @@ def test_what_is_not_a_command_id_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         CommandId.parse(text)
     assert refused.value.code == "bad_command_id"
+
+
+@pytest.mark.parametrize("horizon", ["", f"{99:08x}{'f' * 16}", f"{7:08x}{'0' * 16}"])
+def test_a_new_client_begins_with_its_time(horizon: str) -> None:
+    """As long as nobody who began later was forgotten."""
+    assert incarnation(100, "0123456789abcdef", horizon) == f"{100:08x}0123456789abcdef"
+
+
+@given(st.integers(0, 2**32 - 1), HEX.filter(lambda horizon: horizon[:8] < "ffffffff"))
+def test_a_new_client_is_younger_than_whom_the_hub_has_forgotten(second: int, horizon: str) -> None:
+    """Whatever its clock says; and it still is a client that can name commands."""
+    found = incarnation(second, "0" * 16, horizon)
+    assert found > horizon
+    assert CommandId.parse(f"{found}:1") == CommandId(found, 1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tatami.values.errors import UsageError
 from tatami.values.limits import PATH_BYTES_MAX
-from tatami.values.paths import file_mode, repo_path
+from tatami.values.paths import file_mode, known_path, repo_path
 
 CORPUS = json.loads((Path(__file__).parents[2] / "data" / "paths.json").read_text())
 
@@ -39,6 +39,33 @@ def test_a_name_that_is_not_utf8_is_refused() -> None:
 def test_a_refusal_shows_what_cannot_be_seen() -> None:
     """The message names the path in ASCII, with the invisible character spelled out."""
     assert verdict("a\u200bb").startswith(r"bad_path: path 'a\u200bb' ")
+
+
+LEADS_ELSEWHERE = ("empty component", "means `.` or `..`", "takes for", "longer than")
+
+
+@pytest.mark.parametrize("row", CORPUS, ids=lambda row: ascii(row["path"])[:40])
+def test_a_known_path_may_be_odd_but_never_lead_elsewhere(row: dict[str, Any]) -> None:
+    """Of what the corpus refuses, only names that are merely hard to read are let through."""
+    leads = not row["ok"] and any(why in row["why"] for why in LEADS_ELSEWHERE)
+    if leads or "\0" in row["path"]:
+        with pytest.raises(UsageError, match="path "):
+            known_path(row["path"])
+    elif row["ok"]:
+        assert known_path(row["path"]) == row["path"]
+
+
+@pytest.mark.parametrize("path", ["a\\..\\b", ".g\u200bit/config", "x/.GIT\u200b", "a\\.git\\b"])
+def test_what_hides_another_place_is_no_known_path(path: str) -> None:
+    """Neither backslashes nor characters that do not show make a way out."""
+    with pytest.raises(UsageError):
+        known_path(path)
+
+
+@pytest.mark.parametrize("path", ["a\nb", "a\tb", "a\\b", "a\u200bb", "e\u0301"])
+def test_names_that_are_only_hard_to_read_may_be_known(path: str) -> None:
+    """A commit that has them lets them be edited and removed."""
+    assert known_path(path) == path
 
 
 @given(st.text(max_size=40))

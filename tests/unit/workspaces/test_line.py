@@ -57,6 +57,33 @@ def test_the_line_moved_by_git_is_left_to_git(space: Workspace) -> None:
     assert (Path(space.path) / "history.txt").read_text() == "edited\n"
 
 
+def test_what_git_did_last_is_what_the_files_are_based_on(space: Workspace) -> None:
+    """The hub moves the line elsewhere then: what git had committed is no edit that stays."""
+    first = worktree.head(space)
+    (Path(space.path) / "history.txt").write_text("by git\n")
+    git(space.path, "commit", "--quiet", "--all", "-m", "by git")
+    second = worktree.head(space)
+    (Path(space.common) / "refs" / "heads" / "agent" / "a").write_text(first + "\n")
+    head = commit_elsewhere(space, "other.txt", b"new\n")
+    assert behind(space).commit == second
+    line.follow(space, behind(space), head)
+    assert git(space.path, "status", "--porcelain") == ""
+    assert git(space.path, "diff", "--name-only", first).splitlines() == ["other.txt"]
+
+
+def test_a_reflog_that_was_cut_tells_nothing(space: Workspace) -> None:
+    """`git gc` expires it: the record stays what the files are based on."""
+    (Path(space.path) / "history.txt").write_text("by git\n")
+    git(space.path, "commit", "--quiet", "--all", "-m", "by git")
+    git(space.path, "commit", "--quiet", "--amend", "-m", "again")
+    line.record(space, worktree.head(space))
+    recorded = line.base(space)
+    log = Path(space.git_dir) / "logs" / "HEAD"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:1]))
+    commit_elsewhere(space, "history.txt", b"new\n")
+    assert behind(space) == recorded
+
+
 def test_a_snapshot_that_arrived_moves_only_the_index(space: Workspace) -> None:
     """The files are the new commit already, with what was edited since."""
     entry = IndexEntry("history.txt", 0o100644, blob_id(b"new\n"))

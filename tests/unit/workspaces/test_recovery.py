@@ -132,6 +132,43 @@ def test_a_name_that_is_not_utf8_is_kept(space: Workspace) -> None:
     assert b"caf\xe9.txt" in listed.split(b"\0")
 
 
+def test_a_repository_without_a_commit_is_left_out_by_name(space: Workspace) -> None:
+    """git has no entry for one and refuses it; all else is kept, whatever its name is."""
+    root = Path(space.path)
+    for name in ("new*", "héllo"):
+        git(root, "init", "--quiet", name)
+        (root / name / "inside.txt").write_text("inside\n")
+    git(root, "clone", "--quiet", space.common, "with-commit")
+    (root / "new.txt").write_text("new\n")
+    (root / "history.txt").unlink()
+    ref = saved(space)
+    assert content(space, f"{ref}:new.txt") == "new"
+    listed = git(space.common, "ls-tree", "--name-only", ref).splitlines()
+    assert listed == ["dir0", "new.txt", "with-commit"]
+    assert recovery.saved(space.common)[0].unsaved == ("héllo/", "new*/")
+
+
+@pytest.mark.parametrize(
+    "attributes", ["working-tree-encoding=UTF-16", "working-tree-encoding=none", "filter=broken"]
+)
+def test_a_file_that_git_refuses_to_convert_is_kept_as_it_is(
+    space: Workspace, attributes: str
+) -> None:
+    """No commit takes it, so this is the only place that has it; all else is kept as ever."""
+    root = Path(space.path)
+    git(root, "config", "filter.broken.clean", "false")
+    git(root, "config", "filter.broken.required", "true")
+    (root / ".gitattributes").write_text(f"*.odd {attributes}\n*.txt text eol=crlf\n")
+    for name in ("a.odd", "dir0/b.odd"):
+        (root / name).write_bytes(b"\x00odd\n")
+    (root / "dir0" / "b.odd").chmod(0o755)
+    (root / "z.txt").write_bytes(b"z\r\n")
+    ref = saved(space)
+    kept = [run(root, "git", "cat-file", "blob", f"{ref}:{p}").stdout for p in ("a.odd", "z.txt")]
+    assert kept == [b"\x00odd\n", b"z\n"]
+    assert git(root, "ls-tree", ref, "dir0/b.odd").split()[0] == "100755"
+
+
 def test_a_deleted_workspace_leaves_what_was_staged(space: Workspace) -> None:
     """git keeps the index elsewhere; the commit says that the rest is not in it."""
     root = Path(space.path)

@@ -1,12 +1,13 @@
 """What a workspace's files and index would make a commit of."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tatami.values.errors import TatamiError
-from tatami.workspaces import worktree
+from tatami.values.errors import TatamiError, UsageError
+from tatami.workspaces import staging, worktree
 from tatami.workspaces.snapshot import blob_id, changed_paths, take
 from tatami.workspaces.worktree import Workspace
 from tests.sandbox import git
@@ -89,3 +90,53 @@ def test_unmerged_entries_are_refused(space: Workspace) -> None:
     git(space.path, "update-index", "--index-info", stdin=rows.encode())
     with pytest.raises(TatamiError):
         take(space, worktree.head(space))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ("working-tree-encoding=UTF-16", "BOM is required"),
+        ("working-tree-encoding=none", "failed to encode"),
+        ("filter=broken", "clean filter 'broken' failed"),
+    ],
+)
+def test_a_file_that_git_refuses_to_convert_is_named(
+    space: Workspace, attributes: str, said: str
+) -> None:
+    """The error says which file, what git says of it, and what to do."""
+    root = Path(space.path)
+    git(root, "config", "filter.broken.clean", "false")
+    git(root, "config", "filter.broken.required", "true")
+    (root / ".gitattributes").write_text(f"*.odd {attributes}\n*.fine text eol=crlf\n")
+    (root / "a.fine").write_bytes(b"fine\r\n")
+    (root / "b c.odd").write_text("odd\n")
+    with pytest.raises(UsageError) as caught:
+        take(space, git(root, "rev-parse", "HEAD"))
+    assert caught.value.code == "not_staged"
+    assert caught.value.message.startswith("git does not take b c.odd: ")
+    assert said in caught.value.message
+    assert "check-attr --all 'b c.odd'" in (caught.value.fix or "")
+
+
+def test_what_was_only_intended_and_is_gone_leaves_the_index(space: Workspace) -> None:
+    """It is no change, but the index would name a file that is not there for ever."""
+    root = Path(space.path)
+    (root / "gone.txt").write_text("gone\n")
+    git(root, "add", "--intent-to-add", "gone.txt")
+    (root / "gone.txt").unlink()
+    (root / "new.txt").write_text("new\n")
+    taken = take(space, git(root, "rev-parse", "HEAD"))
+    assert [path for path, _, _ in taken.changes] == ["new.txt"]
+    assert (taken.untracked, list(taken.unintended)) == (1, ["gone.txt"])
+
+
+def test_an_index_that_a_killed_commit_left_is_swept(space: Workspace) -> None:
+    """The next one that needs an index of its own removes it; one of a living process stays."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for process in (dead.pid, os.getpid()):
+        (Path(space.git_dir) / f"tatami-index-{process}-x").mkdir()
+    with staging.staging_index(space, ()):
+        pass
+    left = [path.name for path in Path(space.git_dir).glob("tatami-index-*")]
+    assert left == [f"tatami-index-{os.getpid()}-x"]

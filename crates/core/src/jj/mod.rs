@@ -112,7 +112,8 @@ impl Core {
             foreign,
             broken,
         };
-        if merged {
+        // A writer that died may have swapped the head it found, and not have synced it.
+        if merged || writes {
             core.sync_heads()?;
         }
         Ok(core)

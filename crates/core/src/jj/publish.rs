@@ -169,7 +169,10 @@ impl Core {
                 .add_head(&commit)
                 .block_on()
                 .doing("indexing a commit")?;
-            let predecessors = prepared.predecessors.iter().map(|id| to_jj(*id)).collect();
+            // A commit that were its own predecessor would make jj's evolution log a circle.
+            let others = prepared.predecessors.iter();
+            let others = others.filter(|id| **id != prepared.commit);
+            let predecessors = others.map(|id| to_jj(*id)).collect();
             made.insert(to_jj(prepared.commit), predecessors);
         }
         change_view(&mut mutable, spec)?;

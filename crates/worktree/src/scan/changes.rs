@@ -43,6 +43,11 @@ pub struct Item {
 }
 
 impl Item {
+    /// Whether the index has nothing but the intent to add the path.
+    fn is_intended(&self) -> bool {
+        self.tracked && self.index.is_none()
+    }
+
     /// Whether the path is another than the commit's, whatever its file holds.
     fn is_certain(&self) -> bool {
         (self.verdict == Verdict::Gone) == self.base.is_some()
@@ -157,9 +162,9 @@ impl Reader<'_> {
         match (item.verdict, item.index) {
             (Verdict::Gone, index) => {
                 self.changes.unstaged |= index.is_some();
-                match item.base {
-                    Some(_) => self.push(item, 0, None, [0; 8]),
-                    None => Ok(()),
+                match item.base.is_some() || item.is_intended() {
+                    true => self.push(item, 0, None, [0; 8]),
+                    false => Ok(()),
                 }
             }
             (Verdict::Unmodified, Some(index)) => self.unmodified(item, index),
@@ -197,8 +202,10 @@ impl Reader<'_> {
 
     fn submodule(&mut self, item: &Item, id: ObjectId, conversion: Conversion) -> Result<()> {
         let (directory, name) = split(&item.path);
-        let stat = self.enter(directory, &item.path)?.stat(name);
-        let stat = stat.map_err(|_| content::busy(&item.path))?;
+        let stat = self
+            .enter(directory, &item.path)?
+            .stat(name)
+            .map_err(|error| content::failed(&item.path, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return self.file(item, conversion);
         }
@@ -249,16 +256,25 @@ impl Reader<'_> {
             let path = item.path.escape_ascii();
             Error::BadPath(format!("the path \"{path}\" {why}"))
         };
-        let text = std::str::from_utf8(&item.path).map_err(|_| refuse("is not valid UTF-8"))?;
-        if mode != 0 {
-            path::check(text).map_err(refuse)?;
+        let text = std::str::from_utf8(&item.path).map_err(|_| match mode {
+            0 => refuse("is not valid UTF-8: only `git rm` and `git commit` take it out"),
+            _ => refuse("is not valid UTF-8"),
+        })?;
+        match (mode, item.base) {
+            (0, _) => Ok(()),
+            (_, Some(_)) => path::check_known_path(text),
+            (_, None) => path::check(text),
         }
+        .map_err(refuse)?;
         if mode == SYMLINK {
             path::check_link(split(&item.path).1).map_err(refuse)?;
         }
-        let (path, untracked) = (text.to_owned(), !item.tracked && mode != 0);
+        let untracked = match mode {
+            0 => item.base.is_none(),
+            _ => !item.tracked,
+        };
         let file = ScannedFile {
-            path,
+            path: text.to_owned(),
             mode,
             untracked,
             content,
@@ -272,7 +288,7 @@ impl Reader<'_> {
     fn enter(&mut self, directory: &[u8], path: &[u8]) -> Result<&Dir> {
         self.cursor
             .enter(directory)
-            .map_err(|_| content::busy(path))
+            .map_err(|error| content::failed(path, error))
     }
 }
 

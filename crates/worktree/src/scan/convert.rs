@@ -6,7 +6,6 @@ use gix::hash::Kind;
 use gix::index::State;
 use gix::index::entry::{Flags, Mode, Stat};
 use gix::{ObjectId, Repository};
-use rustix::io::Errno;
 
 use super::changes::Item;
 use super::walk::{Verdict, join};
@@ -54,7 +53,7 @@ fn rules(
         let mut directory = split(&item.path).0;
         while seen.insert(directory) {
             let path = join(directory, NAME);
-            let id = match from_file(&mut cursor, directory, &path)? {
+            let id = match read_rules(&mut cursor, &path)? {
                 Some(content) => Some(
                     repository
                         .write_blob(content)
@@ -73,14 +72,6 @@ fn rules(
     }
     rules.sort_entries();
     Ok(rules)
-}
-
-fn from_file(cursor: &mut Cursor<'_>, directory: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>> {
-    match cursor.enter(directory) {
-        Ok(directory) => read_rules(directory, NAME, path),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-        Err(error) => Err(Error::io(format!("read {}", path.escape_ascii()), error)),
-    }
 }
 
 /// What the index has at `path`, unless the commit changes it.

@@ -21,7 +21,8 @@ impl Filter {
                 return Ok(Self::default());
             }
             let path = given.strip_suffix('/').unwrap_or(given);
-            path::check(path).map_err(|why| Error::BadPath(format!("the path {given:?} {why}")))?;
+            path::check_known_path(path)
+                .map_err(|why| Error::BadPath(format!("the path {given:?} {why}")))?;
             parsed.push(path.as_bytes().to_vec());
         }
         match parsed.is_empty() {

@@ -15,7 +15,6 @@ use gix::glob::search::pattern::List;
 use gix::ignore::search::{Ignore, pattern_matching_relative_path};
 use gix::index::State;
 use gix::index::entry::Flags;
-use rustix::io::Errno;
 
 use super::walk::join;
 use crate::content::read_rules;
@@ -125,12 +124,7 @@ impl<'a> Rules<'a> {
 
     fn read(&self, cursor: &mut Cursor<'_>, directory: &[u8]) -> Result<Option<List<Ignore>>> {
         let path = join(directory, NAME);
-        let found = match cursor.enter(directory) {
-            Ok(directory) => read_rules(directory, NAME, &path)?,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => None,
-            Err(error) => return Err(Error::io(format!("read {}", path.escape_ascii()), error)),
-        };
-        let bytes = match found {
+        let bytes = match read_rules(cursor, &path)? {
             Some(bytes) => bytes,
             None => match self.index.entry_by_path(path.as_slice().into()) {
                 Some(entry) if entry.flags.contains(Flags::SKIP_WORKTREE) => {

@@ -34,7 +34,8 @@ pub struct ScannedFile {
     pub path: String,
     /// git's file mode; 0 when the path is deleted.
     pub mode: u32,
-    /// The index has no such path.
+    /// The index has no such path; of a deleted one: only the intent to add it, and the commit has
+    /// nothing there either.
     pub untracked: bool,
     /// The blob's bytes, or a symlink's target; None for deletions, submodules, and `through_git`.
     pub content: Option<Vec<u8>>,
@@ -54,6 +55,9 @@ pub struct Scan {
     pub staged: bool,
     /// What was compared of the index is what the commit has.
     pub agrees: bool,
+    /// Untracked repositories inside the worktree, which are left out; names that are not UTF-8
+    /// approximately.
+    pub repositories: Vec<String>,
     /// Index entries compared.
     pub entries: usize,
     /// Microseconds of reading the index and comparing it with the commit and with files' status.
@@ -176,18 +180,27 @@ impl Compared {
         let walk_us = elapsed_us(begun);
         let begun = Instant::now();
         let (index_differs, agrees) = (base.differs(&index), base.is_empty());
-        let items = items(&index, base, walked.verdicts, untracked);
+        let items = items(&index, base, walked.verdicts, untracked.files);
         let Changes { files, unstaged } = changes::read(workspace, &index, &items)?;
         Ok(Scan {
             files,
             staged: index_differs && unstaged,
             agrees,
+            repositories: untracked
+                .repositories
+                .iter()
+                .map(|path| lossy(path))
+                .collect(),
             entries: self.entries,
             stat_us: self.stat_us,
             walk_us,
             read_us: elapsed_us(begun),
         })
     }
+}
+
+fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
 }
 
 fn elapsed_us(since: Instant) -> u64 {

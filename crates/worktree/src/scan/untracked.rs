@@ -15,16 +15,23 @@ use crate::dir::{Cursor, Dir};
 use crate::workspace::Workspace;
 use crate::{Error, Result};
 
-/// Finds untracked files below the candidates, in ascending order. Repositories inside the
-/// worktree are left alone.
+/// What the index has not and the ignore rules do not hide, each in ascending order.
+#[derive(Default)]
+pub struct Untracked {
+    pub files: Vec<Vec<u8>>,
+    /// Roots of other repositories inside the worktree, which are left alone.
+    pub repositories: Vec<Vec<u8>>,
+}
+
+/// Finds what is untracked below the candidates.
 pub fn untracked(
     workspace: &Workspace,
     index: &State,
     filter: &Filter,
     mut candidates: Vec<Candidate>,
-) -> Result<Vec<Vec<u8>>> {
+) -> Result<Untracked> {
     if candidates.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Untracked::default());
     }
     candidates.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     let repository = workspace.source.local();
@@ -34,12 +41,13 @@ pub fn untracked(
         cursor: Cursor::new(&workspace.root),
         filter,
         list: List::default(),
-        found: Vec::new(),
+        found: Untracked::default(),
     };
     for candidate in candidates {
         search.visit(candidate)?;
     }
-    search.found.sort_unstable();
+    search.found.files.sort_unstable();
+    search.found.repositories.sort_unstable();
     Ok(search.found)
 }
 
@@ -49,7 +57,7 @@ struct Search<'a> {
     cursor: Cursor<'a>,
     filter: &'a Filter,
     list: List,
-    found: Vec<Vec<u8>>,
+    found: Untracked,
 }
 
 impl Search<'_> {
@@ -67,7 +75,7 @@ impl Search<'_> {
             } else if candidate.directory {
                 self.list(&candidate.path, &mut waiting)?;
             } else {
-                self.found.push(candidate.path);
+                self.found.files.push(candidate.path);
             }
         }
         Ok(())
@@ -77,6 +85,7 @@ impl Search<'_> {
         let failed = |error| failed(path, error);
         let directory = self.cursor.enter(path).map_err(failed)?;
         if is_repository(directory, &self.root.join(OsStr::from_bytes(path))) {
+            self.found.repositories.push(path.to_vec());
             return Ok(());
         }
         self.list.read(directory).map_err(failed)?;

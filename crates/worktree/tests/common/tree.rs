@@ -121,10 +121,11 @@ impl Tree {
         ];
         let differing = git(&self.path, &arguments);
         let differing: Vec<_> = differing.split_terminator('\0').collect();
+        // What was only intended to be added goes from the index, and is no change.
         let found: Vec<_> = scan
             .files
             .iter()
-            .filter(|f| !f.through_git)
+            .filter(|f| !(f.through_git || f.mode == 0 && f.untracked))
             .map(|f| f.path.as_str())
             .collect();
         if scan.files.iter().all(|file| !file.through_git) {

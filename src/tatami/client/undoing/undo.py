@@ -5,16 +5,14 @@ A sync or a reset brought the files elsewhere: they follow the line back, edits 
 the workspace held is saved under a recovery ref before.
 """
 
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from shlex import quote
 from typing import Any
 
 from tatami.client import working
 from tatami.client.syncing import between as paths_between
-from tatami.client.syncing import bring_head, edited, merged_edits
-from tatami.values.errors import BusyError, ConflictError, TatamiError
+from tatami.client.syncing import bring_head, edited, merged_edits, require_free
+from tatami.values.errors import BusyError, TatamiError
 from tatami.workspaces import git, line, worktree
 from tatami.workspaces.recovery import save
 from tatami.workspaces.worktree import Workspace
@@ -74,8 +72,8 @@ def undo_line(command: Command, agent: str, to: str | None) -> Undo:
 def undo(command: Command, space: Workspace, to: str | None) -> Undo:
     """Takes back what the agent of a workspace did; raises `TatamiError`, nothing is changed then.
 
-    `ConflictError` (`line_moved`) alone comes after the line has moved: an ignored file is in the
-    way of the files that follow it.
+    `ConflictError` (`line_moved`) alone comes after the line has moved: a file that was made in
+    just this moment is in the way of the files that follow it.
     """
     for attempt in range(PLANS_MAX):
         try:
@@ -98,7 +96,7 @@ def _undo(command: Command, space: Workspace, to: str | None) -> Undo:
             return _index_alone(command, space, fields, head, new)
         taken = edited(space, head)
         overlapping = taken & set(paths_between(space, head, new))
-        _require_tracked(space, overlapping, new)
+        require_free(space, head, new, f"{space.name}'s line", "tatami undo")
         recovery = save(space, SAVE_REASON) if taken else None
         line.record(space, head)
         done = replace(_done(space.name, command("undo", fields, ())), recovery=recovery)
@@ -122,20 +120,6 @@ def _index_alone(command: Command, space: Workspace, fields: Json, head: str, ne
     except TatamiError as error:
         return replace(done, next=f"git's index follows at the next commit: {error.message}")
     return done
-
-
-def _require_tracked(space: Workspace, paths: Iterable[str], new: str) -> None:
-    """Raises `ConflictError` where a file that git does not track is in the way of the line's."""
-    listed = git.run(space.path, "ls-files", "-z").stdout.split(b"\0")
-    new_here = set(paths) - {os.fsdecode(path) for path in listed}
-    untracked = [p for p in sorted(new_here) if os.path.lexists(os.path.join(space.path, p))]
-    if untracked:
-        raise ConflictError(
-            f"{untracked[0]} is not tracked here, and {space.name}'s line has such a file at "
-            f"{new[:12]}; nothing was changed",
-            code="would_overwrite",
-            fix=f"cd {quote(space.path)}, move that file aside, then: tatami undo",
-        )
 
 
 def _holds_more(space: Workspace) -> bool:

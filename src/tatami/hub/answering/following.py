@@ -3,7 +3,7 @@
 import logging
 import time
 
-from tatami.hub.landing import Lander
+from tatami.hub.landing.lander import Lander
 from tatami.hub.record import Record
 from tatami.store import trunk
 from tatami.values.errors import TatamiError
@@ -28,7 +28,12 @@ class Following:
         self.trouble = ""
 
     def is_due(self) -> bool:
-        """Whether git's branch was moved by somebody else; as cheap as reading a small file."""
+        """Whether git's branch was moved by somebody else; as cheap as reading a small file.
+
+        Also while there is trouble, which ends only when following succeeds.
+        """
+        if self.trouble:
+            return True
         try:
             return trunk.head(self._common, self._branch) != self._record.trunk_ref
         except (OSError, TatamiError):

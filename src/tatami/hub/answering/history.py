@@ -5,7 +5,7 @@ Descendants come before their ancestors, so nothing that was shown is reached by
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from typing import TypeVar
 
@@ -13,7 +13,18 @@ from tatami.hub.answering.rows import commit_json, operation_json
 from tatami.hub.record import Record, operations_until
 from tatami.protocol import messages
 from tatami.protocol.hub import Json
-from tatami.store.repository import Commit, Operation, Repository, command_rows
+from tatami.store.repository import (
+    SYNCED,
+    UNDID,
+    Commit,
+    Operation,
+    Repository,
+    attribute_object,
+    command_rows,
+    imported_rows,
+    landed_rows,
+    relanded_ids,
+)
 from tatami.values.errors import UsageError
 
 OP_ID = re.compile("[0-9a-f]+")
@@ -80,13 +91,49 @@ class History:
     def _operations_of_commits(self) -> dict[str, tuple[str, str]]:
         """Which operation and agent made a commit; only operations not seen before are read."""
         missed = operations_until(self._repository, self._ops_until)
-        for op in missed:
-            for _, agent, verb, commit, _ in command_rows(op.attributes):
-                if verb == "commit":
-                    self._ops[commit] = (op.id, agent)
+        for op in reversed(missed):
+            for commit, agent in self._made(op):
+                # The first one it is in made it; later ones only moved it.
+                self._ops.setdefault(commit, (op.id, agent))
         if missed:
             self._ops_until = missed[0].id
         return self._ops
+
+    def _made(self, op: Operation) -> Iterator[tuple[str, str]]:
+        """Commits an operation brought or made known, each with whose it is ("" = nobody's)."""
+        for _, agent, verb, commit, _ in command_rows(op.attributes):
+            if verb == "commit":
+                yield commit, agent
+            elif verb == "sync":
+                onto = attribute_object(op.attributes, SYNCED).get("onto")
+                yield from self._between(commit, [onto], agent)
+            elif verb == "undo":
+                for inverse in attribute_object(op.attributes, UNDID).get("inverse") or ():
+                    yield inverse, agent
+        for agent, before, after in imported_rows(op.attributes):
+            trunk = self._repository.bookmark_at(op.id, self._repository.trunk)
+            yield from self._between(after, [before, trunk], agent)
+        for number, queued, commit in landed_rows(op.attributes):
+            yield commit, self._agent_of(queued) or self._agent_of_entry(number)
+        for before, commit in relanded_ids(op.attributes).items():
+            if commit:
+                yield commit, self._agent_of(before)
+
+    def _between(
+        self, head: str, exclude: Sequence[str | None], agent: str
+    ) -> Iterator[tuple[str, str]]:
+        known = [id for id in exclude if id and self._repository.is_known(id)]
+        # An older operation may name what a stock tool's collection has taken since.
+        if self._repository.is_known(head):
+            for commit in self._repository.log([head], known, None):
+                yield commit.id, agent
+
+    def _agent_of(self, commit: str) -> str:
+        return self._ops.get(commit, ("", ""))[1]
+
+    def _agent_of_entry(self, number: int) -> str:
+        entry = self._record.entry(number)
+        return entry.agent if entry else ""
 
 
 def _page(limit: int | None) -> int:

@@ -42,7 +42,7 @@ class Standing:
         """What somebody should look at, each with what to do."""
         found = []
         if self.waiting:
-            found.append(f"trunk waits: {self.waiting}; commit or stash there, then tatami queue")
+            found.append(f"trunk waits: {self.waiting}")
         if self.trouble:
             found.append(self.trouble)
         if self.paused:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tatami.hub.answering.rows import entries_json
-from tatami.protocol.hub import Answer
+from tatami.protocol.hub import Answer, Json
 from tatami.protocol.messages import Queue
 from tatami.schedule.landing import FINISHED, Entry
 from tatami.values.errors import UsageError
@@ -26,20 +26,25 @@ class Waiting:
         """Drops what a connection that is gone waited for."""
         self._asked = [asked for asked in self._asked if asked[0] != connection]
 
-    def answers(self, entries: Mapping[int, Entry], paused: bool) -> list[tuple[int, int, Answer]]:
-        """Connection, number and answer of every request that can be answered; each once."""
+    def answers(
+        self, entries: Mapping[int, Entry], standing: Json
+    ) -> list[tuple[int, int, Answer]]:
+        """Connection, number and answer of every request that can be answered; each once.
+
+        standing: what every answer says of the whole queue besides.
+        """
         still, answered = [], []
         for connection, request in self._asked:
             known = [entries[n] for n in request.wait if n in entries]
             if any(entry.state not in FINISHED for entry in known):
                 still.append((connection, request))
             else:
-                answered.append((connection, request.n, _answer(request, entries, paused)))
+                answered.append((connection, request.n, _answer(request, entries, standing)))
         self._asked = still
         return answered
 
 
-def _answer(request: Queue, entries: Mapping[int, Entry], paused: bool) -> Answer:
+def _answer(request: Queue, entries: Mapping[int, Entry], standing: Json) -> Answer:
     for number in request.wait:
         if number not in entries:
             error = UsageError(
@@ -54,7 +59,7 @@ def _answer(request: Queue, entries: Mapping[int, Entry], paused: bool) -> Answe
         shown = [entry for _, entry in sorted(entries.items())]
     else:
         shown = unfinished(entries)
-    return Answer({"entries": entries_json(shown), "paused": paused})
+    return Answer({"entries": entries_json(shown), **standing})
 
 
 def unfinished(entries: Mapping[int, Entry]) -> list[Entry]:

@@ -170,7 +170,7 @@ class Restoring:
         """Records the queue entries that are landed again, or no longer."""
         record = self._record
         corrected: list[Entry] = []
-        for entry in record.ledger.entries():
+        for entry in record.entries():
             after = moved_entry(entry, moved, TAKEN_OFF)
             after = landed_again(after, again, record.landed)
             if after != entry:

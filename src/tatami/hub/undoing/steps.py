@@ -88,7 +88,7 @@ class Steps:
             queued.setdefault(number, []).append(commit)
         steps = []
         for nth, (number, commits) in enumerate(queued.items()):
-            entry = self._record.ledger.entry(number)
+            entry = self._record.entry(number)
             ours = entry and entry.agent == agent and not entry.undoes
             if entry and ours and all(commit in self._record.landed for commit in commits):
                 asked = entry.commits[-1]

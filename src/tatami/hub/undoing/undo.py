@@ -120,7 +120,7 @@ class Undoing:
                 fix="tatami log",
             )
         numbers = sorted(set(self._record.pinned.values()), reverse=True)
-        entries = (self._record.ledger.entry(number) for number in numbers)
+        entries = (self._record.entry(number) for number in numbers)
         waiting = tuple(e for e in entries if e and e.agent == agent and not e.undoes)
         return _Start(agent, head, repository.trunk_head(), waiting)
 
@@ -148,7 +148,7 @@ class Undoing:
     ) -> tuple[tuple[CommitSpec, ...], str | None]:
         """Commits that take landings back, verified as those were."""
         repository = self._repository
-        entries = [self._record.ledger.entry(step.entry) for step in landings]
+        entries = [self._record.entry(step.entry) for step in landings]
         rows = [(s.op, e) for s, e in zip(landings, entries, strict=True) if e]
         now = int(time.time())
         signature = (*_pair(self._identity), now, time.localtime(now).tm_gmtoff // 60)

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tatami import _core
-from tatami.store import git
+from tatami.store import git, locate
 from tatami.store.fsck import copies, files
 from tatami.store.locate import (
     JJ_REPO,
@@ -248,8 +248,7 @@ def _recorded_commit(common: str, copy: copies.Copy) -> str:
 
 def _worktrees(common: str) -> list[str]:
     linked = [_worktree(copy.git_dir) for copy in copies.registered(common)]
-    main = [os.path.dirname(common)] if os.path.basename(common) == ".git" else []
-    return [path for path in (*main, *linked) if path]
+    return [path for path in (locate.main_worktree(common), *linked) if path]
 
 
 def _worktree(git_dir: str) -> str:

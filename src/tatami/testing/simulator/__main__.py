@@ -6,6 +6,7 @@ that was planted was not found.
 
 import argparse
 import itertools
+import logging
 import multiprocessing
 import sys
 import time
@@ -26,6 +27,7 @@ CHUNK = 50
 def main(arguments: list[str]) -> int:
     """Plays what the arguments ask for; returns the exit code."""
     options = _options(arguments)
+    _quiet()
     begun = time.monotonic()
     flaw = Flaw[options.flaw] if options.flaw else None
     seeds = itertools.chain(
@@ -76,14 +78,19 @@ def _played(seeds: Iterable[int], flaw: Flaw | None, jobs: int) -> Iterator[Resu
     if jobs == 1:
         yield from map(play, seeds)
         return
-    with ProcessPoolExecutor(jobs, SPAWN) as pool:
+    with ProcessPoolExecutor(jobs, SPAWN, _quiet) as pool:
         yield from pool.map(play, seeds, chunksize=CHUNK)
+
+
+def _quiet() -> None:
+    """What a hub writes to its log on a disk like ours is no news here."""
+    logging.getLogger("tatami.hub").setLevel(logging.CRITICAL)
 
 
 def _hunted(jobs: int) -> dict[Flaw, int | None]:
     """The first seed that finds each flaw."""
     found: dict[Flaw, int | None] = {}
-    with ProcessPoolExecutor(jobs, SPAWN) as pool:
+    with ProcessPoolExecutor(jobs, SPAWN, _quiet) as pool:
         for flaw, seed in zip(Flaw, pool.map(hunt, Flaw), strict=True):
             found[flaw] = seed
             print(f"{seed or 'NOT FOUND':>9} {flaw.name}: {flaw.value}", flush=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tatami.protocol.hub import Json
 from tatami.testing.simulator.client import Client, Command, Told
+from tatami.values.ids import incarnation
 
 if TYPE_CHECKING:
     from tatami.testing.simulator.world import World
@@ -50,9 +51,8 @@ class Agent(Client):
 
     def _new_incarnation(self) -> None:
         """Newer than what the hub has forgotten, though this machine's clock may be older."""
-        second = max(int(self.world.clock.time()), int(self.horizon[:8] or "0", 16) + 1)
-        second &= 0xFFFFFFFF
-        self._incarnation = f"{second:08x}{self.world.rng.getrandbits(64):016x}"
+        second, random = int(self.world.clock.time()), self.world.rng.getrandbits(64)
+        self._incarnation = incarnation(second, f"{random:016x}", self.horizon)
         self._sequence = 0
 
     def die(self) -> None:

@@ -31,7 +31,6 @@ class Flaw(StrEnum):
     KEEPS_UNRECORDED = "goes by a queue action that could not be recorded"
     REUSES_EVENT = "numbers the first event after a start as the last one before"
     UNRECORDED_LANDING = "does not write into the operation what it landed"
-    CHECKPOINT_FIRST = "may make a checkpoint between a landing and the record of what landed"
     LANDS_TWICE = "lands what has landed when it is asked to try again"
     SKIPS_HAND_BACK = "leaves queued what builds on an entry that did not land"
     FORGETS_FORGOTTEN = "redoes commands whose answers are no longer kept"

@@ -52,11 +52,13 @@ def land(
             if swarm.ask("queue", {})["paused"]:
                 say("the landing queue is paused; this waits for: tatami queue resume")
             results = landing.results()
+            answer = swarm.ask("queue", {"wait": landing.entries})
             if json:
-                entries = set(landing.entries)
-                document([row for row in swarm.queue(done=True) if row["entry"] in entries])
+                document([row | {"waiting": answer["waiting"]} for row in answer["entries"]])
             else:
                 trunk = marker(swarm.place).trunk
+                if answer["waiting"]:
+                    say(f"  git's branch {trunk} waits: {visible(answer['waiting'])}")
                 for result in results:
                     _print(result, trunk)
             return 0 if all(result.state == "landed" for result in results) else 2

@@ -45,6 +45,8 @@ def guarded(as_json: bool, verb: Callable[[], int | None]) -> int:
         return verb() or 0
     except TatamiError as error:
         return failure(error, as_json)
+    except BrokenPipeError:
+        raise  # whoever read our output has seen enough: `main` ends quietly
     except OSError as error:
         known = {13: "permission", 1: "permission", 30: "permission", 28: "no_space"}
         code = known.get(error.errno or 0, "io")

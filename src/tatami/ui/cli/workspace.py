@@ -23,11 +23,16 @@ from tatami.workspaces.worktree import Workspace
 JsonFlag = Annotated[bool, Parameter("--json", negative="")]
 SHOWN_PATHS = 10
 """Paths listed to people before the rest is counted."""
+ELSEWHERE = {
+    "sync": ("lines.sync:sync", "Rebase a line on the trunk, and take the workspace along."),
+    "recover": ("recovery.recover:recover", "Find work that seems lost; bring it back."),
+    "adopt": ("recovery.adopt:adopt", "Take over an existing git worktree, unsaved work included."),
+}
+"""Verb -> where it is, imported only when it is called, and one line about it."""
 
 app = App(name="workspace", help="Agents' workspaces: git worktrees with a line of changes each.")
-app.command("tatami.ui.cli.lines.sync:sync", name="sync")
-app.command("tatami.ui.cli.recovery.recover:recover", name="recover")
-app.command("tatami.ui.cli.recovery.adopt:adopt", name="adopt")
+for _name, (_where, _words) in ELSEWHERE.items():
+    app.command(f"tatami.ui.cli.{_where}", name=_name, help=_words)
 
 
 @app.command(name=["add", "create", "new"])
@@ -264,6 +269,8 @@ def _removed(removal: Removal) -> str:
         words.append(f"  its changes are saved as commit {removal.saved[:12]}")
     if removal.recovery:
         words.append(f"  what it held is saved as {removal.recovery}")
+    if removal.ignored:
+        words.append(f"  ignored, gone with it: {_some(removal.ignored)}")
     if removal.note:
         words.append(f"  {visible(removal.note)}")
     if not removal.retired:

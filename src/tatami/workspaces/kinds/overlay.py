@@ -23,6 +23,8 @@ LEAVING = ".removing-"
 """Beginning of the name of layers that are being deleted: all in them is saved."""
 _PROBE = ".probe-"
 _PROBE_SECONDS_MAX = 30
+_SYS_ADMIN = 21
+"""The number of the capability that mounting needs."""
 
 
 def why_not(common: str, in_namespaces: bool = False) -> str:
@@ -31,7 +33,8 @@ def why_not(common: str, in_namespaces: bool = False) -> str:
     in_namespaces: whether it may in namespaces of its own instead, tried by another process.
     """
     folder = os.path.join(common, "tatami", "overlay")
-    if not in_namespaces and mounting.is_any_mounted(folder):
+    # What another process has mounted proves nothing for one without its privileges.
+    if not in_namespaces and _is_privileged() and mounting.is_any_mounted(folder):
         return ""
     os.makedirs(folder, exist_ok=True)
     place = tempfile.mkdtemp(prefix=_PROBE, dir=folder)
@@ -49,6 +52,13 @@ def why_not(common: str, in_namespaces: bool = False) -> str:
         return said if done.returncode == 0 else "the trial did not end well"
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _is_privileged() -> bool:
+    """Whether this process may mount at all (`CAP_SYS_ADMIN`)."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        rows = dict(row.split(":", 1) for row in file if ":" in row)
+    return bool(int(rows.get("CapEff", "0"), 16) >> _SYS_ADMIN & 1)
 
 
 def probe(place: str, in_namespaces: bool = False) -> str:

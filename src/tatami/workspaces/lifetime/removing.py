@@ -100,7 +100,10 @@ def require_saved(space: Workspace) -> None:
 
 
 def forget(space: Workspace) -> None:
-    """Deletes git's registration, and the files if they were moved away; others stay."""
+    """Deletes git's registration, and the files if they were moved away; others stay.
+
+    What an overlay workspace was made of goes with the next `sweep`.
+    """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(worktree.adopted(space.common, space.name))
     leaving = leaving_path(space)
@@ -110,9 +113,7 @@ def forget(space: Workspace) -> None:
             overlay.remove_point(path)
         overlay.begin_removal(space)
     shutil.rmtree(space.git_dir)
-    if space.kind == "overlay":
-        overlay.sweep(space.common)
-    else:
+    if space.kind != "overlay":
         shutil.rmtree(leaving, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ from tatami.values.errors import BusyError, TatamiError
 from tatami.workspaces import git, head, line, worktree
 from tatami.workspaces.kinds import layers
 from tatami.workspaces.recovery.durable import sync_objects, sync_ref
-from tatami.workspaces.staging import staging_index
+from tatami.workspaces.staging import add_all, staging_index
 from tatami.workspaces.worktree import Workspace
 
 PREFIX = "refs/tatami/recovery/"
@@ -39,12 +39,16 @@ _WAITING = (
 
 
 class _Trees(NamedTuple):
-    """What there is to keep. head: "" before the first commit. staged: "" where it says no more."""
+    """What there is to keep. head: "" before the first commit. staged: "" where it says no more.
+
+    left: repositories inside of the workspace that cannot be part of a tree.
+    """
 
     head: str
     files: str
     staged: str
     waiting: tuple[str, ...]
+    left: tuple[str, ...]
 
 
 def save(space: Workspace, reason: str, *, base: str | None = None) -> str | None:
@@ -108,14 +112,14 @@ def _trees(space: Workspace, extra: dict[str, str], base: str | None) -> _Trees 
         # An index that holds a conflict has no tree; the files with their markers are kept.
         written = git.run(space.git_dir, "write-tree", extra=inner, check=False)
         staged = written.stdout.decode().strip() if written.returncode == 0 else ""
-        if there:
-            git.run(space.path, *_PLAIN, "add", "--all", "--sparse", extra=inner)
+        left = add_all(space, inner, _PLAIN) if there else []
         files = _git(space, inner, "write-tree")[0] if there else staged or unchanged
     waiting = _waiting(space)
     on_branch = bool(head.first_line(os.path.join(space.git_dir, "HEAD")).startswith("ref: "))
     if on_branch and not waiting and {files, staged or files} <= {unchanged}:
         return None
-    return _Trees(at, files, "" if staged in {unchanged, files} else staged, waiting)
+    staged = "" if staged in {unchanged, files} else staged
+    return _Trees(at, files, staged, waiting, tuple(left))
 
 
 def _is_there(space: Workspace) -> bool:
@@ -143,7 +147,7 @@ def _commit(space: Workspace, extra: dict[str, str], trees: _Trees, reason: str)
     if trees.staged:
         words = f"What was staged in workspace {space.name}\n"
         staged = _commit_tree(space, extra, trees.staged, parents, words)
-    message = _message(space, extra, reason, staged)
+    message = _message(space, reason, staged, (*trees.left, *_ignored(space, extra)))
     parents += [id for id in (staged, *trees.waiting) if id]
     return _commit_tree(space, extra, trees.files, list(dict.fromkeys(parents)), message)
 
@@ -157,7 +161,7 @@ def _commit_tree(
     return done.stdout.decode().strip()
 
 
-def _message(space: Workspace, extra: dict[str, str], reason: str, staged: str) -> str:
+def _message(space: Workspace, reason: str, staged: str, left: Iterable[str]) -> str:
     where = head.first_line(os.path.join(space.git_dir, "HEAD"))
     lines = [
         f"Workspace {space.name} {reason}",
@@ -169,7 +173,7 @@ def _message(space: Workspace, extra: dict[str, str], reason: str, staged: str) 
     ]
     if staged:
         lines.append(f"Tatami-Staged: {staged}")
-    lines += [f"Tatami-Not-Saved: {_one_line(path)}" for path in _ignored(space, extra)]
+    lines += [f"Tatami-Not-Saved: {_one_line(path)}" for path in left]
     return "\n".join(lines) + "\n"
 
 

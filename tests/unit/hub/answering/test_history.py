@@ -16,6 +16,7 @@ from tatami.store.ledger import Ledger
 from tatami.store.locate import find
 from tatami.store.repository import Repository
 from tests import sandbox
+from tests.unit.hub.conftest import Hall
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,20 @@ def test_operations_come_in_pages(asked: History, monkeypatch: pytest.MonkeyPatc
         found += cast(list[object], answer["operations"])
         starts = cast(list[str], answer["rest"])
     assert found == whole["operations"]
+
+
+def test_a_copy_names_whose_it_is_and_the_landing(hall: Hall) -> None:
+    """`log` knows agent and operation of a landing that was rebased.
+
+    The story: only operations of commits were looked at, and landed copies were nobody's.
+    """
+    record = hall.record
+    entry = hall.queued(1, hall.commit("a", "a.txt"))
+    hall.user_commits()
+    (done,) = hall.lander().attempt([entry])
+    (row, *_) = cast(
+        list[Json], History(record.repository, record).commits(messages.Log(n=1))["commits"]
+    )
+    (op, *_) = record.repository.operations(1)
+    assert (row["commit"], row["agent"]) == (done.landed[0], "a")
+    assert row["op"] == op.id

@@ -7,6 +7,8 @@ from tatami.protocol.hub import Answer, Json
 from tatami.protocol.messages import Queue
 from tatami.schedule.landing import Entry, StateName
 
+PLAIN: Json = {"paused": False, "waiting": ""}
+
 
 def entry(number: int, state: StateName, *commits: str) -> Entry:
     """An entry of agent `a`."""
@@ -27,9 +29,9 @@ def test_a_wait_is_answered_when_all_of_it_is_finished() -> None:
     """Landed, handed back and rejected are ends; the answer is given once."""
     waiting = Waiting()
     waiting.add(1, Queue(n=7, wait=[1, 2]))
-    assert waiting.answers(queue(entry(1, "landed"), entry(2, "landing")), False) == []
+    assert waiting.answers(queue(entry(1, "landed"), entry(2, "landing")), PLAIN) == []
     ((connection, n, answer),) = waiting.answers(
-        queue(entry(1, "landed"), entry(2, "handed_back"), entry(3, "queued")), False
+        queue(entry(1, "landed"), entry(2, "handed_back"), entry(3, "queued")), PLAIN
     )
     assert (connection, n, listed(answer)) == (1, 7, [1, 2])
     assert len(waiting) == 0
@@ -39,7 +41,7 @@ def test_a_wait_for_nothing_that_exists_is_refused() -> None:
     """Whoever waits for an entry that is not there hears so at once."""
     waiting = Waiting()
     waiting.add(1, Queue(n=7, wait=[9]))
-    ((_, _, answer),) = waiting.answers(queue(), False)
+    ((_, _, answer),) = waiting.answers(queue(), PLAIN)
     assert answer.error
     assert answer.error.code == "not_found"
 
@@ -50,7 +52,7 @@ def test_a_connection_that_left_is_not_answered() -> None:
     waiting.add(1, Queue(n=7, wait=[1]))
     waiting.add(2, Queue(n=8, wait=[1]))
     waiting.forget(1)
-    answers = waiting.answers(queue(entry(1, "landed")), False)
+    answers = waiting.answers(queue(entry(1, "landed")), PLAIN)
     assert [(connection, n) for connection, n, _ in answers] == [(2, 8)]
 
 
@@ -58,7 +60,9 @@ def test_all_of_the_queue_is_listed_when_asked_for() -> None:
     """`done` lists what has landed too, in arrival order."""
     waiting = Waiting()
     waiting.add(1, Queue(n=7, done=True))
-    ((_, _, answer),) = waiting.answers(queue(entry(1, "landed"), entry(2, "queued")), True)
+    ((_, _, answer),) = waiting.answers(
+        queue(entry(1, "landed"), entry(2, "queued")), PLAIN | {"paused": True}
+    )
     assert (listed(answer), answer.result["paused"]) == ([1, 2], True)
 
 

@@ -116,6 +116,8 @@ class Hub:
             self.record, self.log, world, self.submit, tell=self.tell, reached=self.reached
         )
         self._verbs: list[str] = []
+        self._actions: deque[tuple[Enqueue, messages.QueueAction]] = deque()
+        self._acting = False
         self.phase = "idle"
 
     def start(self) -> None:
@@ -230,7 +232,8 @@ class Hub:
             case messages.Commit():
                 self._apply_batch(batch.Arrived(request.agent, command, len(command.body)))
             case messages.QueueAction():
-                self._act(command, request)
+                self._actions.append((command, request))
+                self._act()
             case messages.Land():
                 self._write(command, lambda: self._pin(command, request))
             case _:
@@ -270,16 +273,15 @@ class Hub:
         for command, answer in zip(commands, answers, strict=True):
             self._world.soon(partial(self._answered, command, answer))
 
-    def _apply_landing(
-        self,
-        happening: landing.Queued | landing.Attempted | landing.Asked,
-        keep: Callable[[Entries], None] | None = None,
-    ) -> None:
+    def _apply_landing(self, happening: landing.Queued | landing.Attempted) -> None:
         _, effects = landing.step(self.queue, happening, self._world.now())
+        self._land(effects)
+
+    def _land(self, effects: Sequence[landing.Attempt | landing.Changed]) -> None:
         for effect in effects:
             match effect:
                 case landing.Changed(entries=entries):
-                    (keep or self._keep)(entries)
+                    self._keep(entries)
                 case landing.Attempt(entries=entries):
                     self._world.attempts(entries)
                     self._lander.attempt(entries, self._attempted)
@@ -292,7 +294,8 @@ class Hub:
             return
         # Nothing was recorded: the entries stay queued, and are tried again by and by.
         self.queue.paused |= self._world.flaw is Flaw.STAYS_PAUSED
-        again = partial(self._apply_landing, landing.Attempted(entries))
+        self.queue.entries.update((entry.number, entry) for entry in entries)
+        again = partial(self._apply_landing, landing.Attempted(()))
         self._world.soon(again, RETRY_S)
 
     def _pin(self, command: Enqueue, request: messages.Land) -> Steps[Told]:
@@ -301,45 +304,77 @@ class Hub:
         yield 0.001
         return told
 
-    def _act(self, command: Enqueue, request: messages.QueueAction) -> None:
+    def _act(self) -> None:
+        """Does what is asked of the queue, one at a time."""
+        if self._acting or not self._actions:
+            return
+        command, request = self._actions.popleft()
         before = dict(self.queue.entries), self.queue.paused
-
-        def keep(entries: Entries) -> None:
-            paused = self.queue.paused
-            answer = Answer({"entries": request.entries, "paused": paused})
-
-            def record() -> Steps[Told]:
-                if self._world.flaw is Flaw.EARLY_QUEUE_ACK:
-                    self._answer_early((command,), (answer,))
-                    yield 0.001
-                first = self.record.next_event
-                told = self.record.record_entries(entries, [(command.id, answer)], paused)
-                yield 0.001
-                return (answer,), first, told
-
-            self._write(command, record, lambda: self._take_back(entries, before))
-
+        asked = landing.Asked(request.action, tuple(request.entries))
         try:
-            asked = landing.Asked(request.action, tuple(request.entries))
-            self._apply_landing(asked, keep)
+            _, effects = landing.step(self.queue, asked, self._world.now())
         except TatamiError as error:
             self._finished(command, Answer(error=error))
-
-    def _take_back(self, changed: Entries, before: tuple[dict[int, landing.Entry], bool]) -> None:
-        """The queue is as it was before an action that could not be recorded."""
-        if self._world.flaw is Flaw.KEEPS_UNRECORDED:
+            self._act()
             return
+        self._acting = True
+        touched = [entry.number for effect in effects for entry in effect.entries]
+        meant = {number: self.queue.entries[number] for number in touched}
+
+        def recorded(done: bool) -> None:
+            self._acting = False
+            if done or self._world.flaw is Flaw.KEEPS_UNRECORDED:
+                self._land(effects[1:])
+            else:
+                self._take_back(meant, before, attempting=len(effects) > 1)
+            self._act()
+
+        paused = self.queue.paused if request.action in ("pause", "resume") else None
+        answer = Answer({"entries": request.entries, "paused": self.queue.paused})
+        steps = partial(self._record_action, command, effects[0].entries, answer, paused)
+        self._write(command, steps, recorded)
+
+    def _record_action(
+        self, command: Enqueue, entries: Entries, answer: Answer, paused: bool | None
+    ) -> Steps[Told]:
+        if self._world.flaw is Flaw.EARLY_QUEUE_ACK:
+            self._answer_early((command,), (answer,))
+            yield 0.001
+        first = self.record.next_event
+        told = self.record.record_entries(entries, [(command.id, answer)], paused)
+        yield 0.001
+        return (answer,), first, told
+
+    def _take_back(
+        self,
+        meant: dict[int, landing.Entry],
+        before: tuple[dict[int, landing.Entry], bool],
+        attempting: bool,
+    ) -> None:
+        """The queue is as it was before an action that could not be recorded."""
         entries, self.queue.paused = before
-        undone = [entries[e.number] for e in changed if self.queue.entries[e.number] == e]
+        self.queue.attempting &= not attempting
+        undone = [entries[n] for n, entry in meant.items() if self.queue.entries.get(n) == entry]
         self._apply_landing(landing.Queued(tuple(undone)))
 
     def _keep(self, entries: Entries) -> None:
+        """Records what changed by itself, as soon as the disk takes it."""
+
         def record() -> Steps[None]:
             first = self.record.next_event
             self.tell(first, self.record.record_entries(entries, []))
             yield 0.001
 
-        self.submit(record, lambda _: None)
+        def done(result: TatamiError | None) -> None:
+            if result:
+                self._world.soon(partial(self._keep_now, entries), RETRY_S)
+
+        self.submit(record, done)
+
+    def _keep_now(self, entries: Entries) -> None:
+        still = tuple(e for e in entries if self.queue.entries.get(e.number) == e)
+        if still:
+            self._keep(still)
 
     # The writer.
 
@@ -347,7 +382,7 @@ class Hub:
         self,
         command: Enqueue,
         steps: Callable[[], Steps[Told]],
-        failed: Callable[[], None] = lambda: None,
+        recorded: Callable[[bool], None] = lambda _: None,
     ) -> None:
         def told() -> Steps[Answer]:
             (answer,), first, facts = yield from steps()
@@ -355,10 +390,9 @@ class Hub:
             return answer
 
         def done(result: Answer | TatamiError) -> None:
-            if isinstance(result, TatamiError):
-                failed()
-                result = Answer(error=result)
-            self._finished(command, result)
+            recorded(not isinstance(result, TatamiError))
+            answer = Answer(error=result) if isinstance(result, TatamiError) else result
+            self._finished(command, answer)
 
         self.submit(told, done)
 
@@ -434,7 +468,8 @@ class Hub:
         self._converse(conversation.Answered(command.id, answer))
 
     def _tell_waiting(self) -> None:
-        answers = self._waiting.answers(self.queue.entries, self.queue.paused)
+        standing: Json = {"paused": self.queue.paused, "waiting": ""}
+        answers = self._waiting.answers(self.queue.entries, standing)
         for connection, n, answer in answers:
             self._reply(connection, n, answer)
 

@@ -1,4 +1,4 @@
-"""The model's lander: `tatami.hub.landing` with merges of one path at a time and no git.
+"""The model's lander: `tatami.hub.landing.lander` with merges of one path at a time and no git.
 
 It runs beside the writer, and hands it what is to be published or recorded.
 """
@@ -99,6 +99,8 @@ class Lander:
         try:
             return (yield from self._landed(entries))
         except TatamiError as error:
+            if error.code == "no_space":
+                raise
             reason = f"{error}"
             again = error.retryable and entries[0].reason != reason
             state: StateName = "queued" if again else "rejected"
@@ -154,7 +156,7 @@ class Lander:
         if self._world.flaw is Flaw.SKIPS_HAND_BACK:
             return 0
         for number in entry.builds_on:
-            below = self._record.ledger.entry(number)
+            below = self._record.entry(number)
             if below is None or below.state not in FAILED:
                 continue
             if any(commit not in self._record.landed for commit in below.commits):
@@ -173,9 +175,7 @@ class Lander:
         op = self._log.prepare(tuple(group.made), {TRUNK: group.tip.id}, seen)
         yield from self._log.publish(op, self._reached)
         told = record.happened(op.id, attributes)
-        early = self._world.flaw is Flaw.CHECKPOINT_FIRST
-        if early:
-            self._tell(first, told)
+        self._tell(first, told)
         ids = ChainMap(group.landed_as(), record.landed)
         group.recorded = {
             number: replace(entry, landed=tuple(ids[commit] for commit in entry.commits))
@@ -183,17 +183,8 @@ class Lander:
             if entry.state == "landed"
         }
         group.results |= group.recorded
-        # Recorded before anybody is told: telling makes a checkpoint now and then, and after one
-        # behind this operation nothing else would say that it landed.
-        try:
-            landed = record.record_entries(tuple(group.recorded.values()), [])
-        except TatamiError:
-            if not early:
-                self._tell(first, told)
-            raise
-        if not early:
-            self._tell(first, told)
-        self._tell(first + len(told), landed)
+        first = record.next_event
+        self._tell(first, record.record_entries(tuple(group.recorded.values()), []))
 
     def _keep(self, entries: Entries) -> Steps[None]:
         first = self._record.next_event

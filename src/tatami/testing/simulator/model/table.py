@@ -116,14 +116,19 @@ class Table:
         """Every queued commit that has landed, and as which commit."""
         return dict(self._landed)
 
-    def trim_answers(self, clients: int) -> str:  # noqa: ARG002 - the model keeps fewer
-        """Forgets all but the newest clients' answers; returns the oldest client still known."""
+    def horizon(self) -> str:
+        """The oldest client that was known when answers were last trimmed."""
+        return self._horizon
+
+    def trim_answers(self, clients: int) -> None:  # noqa: ARG002 - the model keeps fewer
+        """Forgets all but the newest clients' answers."""
         known = sorted({command.incarnation for command in self._answers})
         gone = known[: max(0, len(known) - self._clients_kept)]
-        horizon = max(self._horizon, known[len(gone)]) if gone else self._horizon
+        if not gone:
+            return
+        horizon = max(self._horizon, known[len(gone)])
         forgotten = tuple(c for c in self._answers if c.incarnation in gone)
         self._commit(Save(horizon=horizon, forgotten=forgotten))
-        return horizon
 
     def answers(self) -> Iterable[tuple[CommandId, Answer]]:
         """Every recorded answer, in order of the sequence of each client."""

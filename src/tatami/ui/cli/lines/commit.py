@@ -13,7 +13,7 @@ def commit(
     *,
     message: Annotated[str, Parameter(["-m", "--message"])] = "",
     agent: str | None = None,
-    paths: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    paths: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     amend: Annotated[bool, Parameter("--amend", negative="")] = False,
     no_verify: Annotated[bool, Parameter(["--no-verify", "-n"], negative="")] = False,
     ack: Literal["visible", "journal"] = "visible",

@@ -13,6 +13,7 @@ from tatami.client.swarm import Swarm
 from tatami.ui.cli.output import document, guarded, one_line, say, visible
 from tatami.values.errors import UsageError
 from tatami.values.ids import agent_name
+from tatami.workspaces import git
 
 Flag = Annotated[bool, Parameter(negative="")]
 SHOWN = 20
@@ -69,7 +70,8 @@ def recover(
                 rows = finding.find(swarm, search, owner, all, limit)
                 _list(rows, finding.gone(swarm), json)
                 return
-            found = finding.named(finding.candidates(swarm, True), id, swarm.place.common)
+            text = git.meant_here(swarm.place.worktree, id)
+            found = finding.named(finding.candidates(swarm, True), text, swarm.place.common)
             if branch:
                 done = returning.to_branch(swarm, found, branch)
             elif into:

@@ -13,13 +13,14 @@ from typing import cast
 
 import pytest
 
-from tatami.hub.verifying import Verifier, clear_left_overs
+from tatami.hub.landing.verifying import Verifier, clear_left_overs
 from tatami.store.repository import Repository
+from tatami.values.errors import TatamiError
 from tatami.values.specs import CommitSpec
 
 KILLED = """
 import sys
-from tatami.hub.verifying import Verifier
+from tatami.hub.landing.verifying import Verifier
 class Repository:
     def export(self, specs, directory): pass
 Verifier().verify(Repository(), [], sys.argv[1])
@@ -113,3 +114,19 @@ def test_a_command_that_survives_its_hub_keeps_its_directory(place: Path, tmp_pa
             break
         time.sleep(0.01)
     assert names(place) == []
+
+
+class TooLarge(OneFile):
+    """A repository whose tree has no room where it is to be verified."""
+
+    def export(self, specs: Sequence[CommitSpec], directory: str) -> int:
+        """Finds the disk full."""
+        raise TatamiError("No space left on device", code="no_space", retryable=True)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_tree_there_is_no_room_for_is_not_verified() -> None:
+    """It fails alone, and says why: there may never be room for it, and others wait behind it."""
+    verdict = Verifier().verify(cast(Repository, TooLarge()), [], "true")
+    assert not verdict.passed
+    assert "No space left on device" in verdict.output

@@ -12,9 +12,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from tatami.hub.answering.peer import unexpected
+from tatami.hub.landing.verifying import Verifier, clear_left_overs
 from tatami.hub.rebasing import Rebased, Stuck, Tip, rebase
 from tatami.hub.record import Record, moved_entry
-from tatami.hub.verifying import Verifier, clear_left_overs
 from tatami.protocol.hub import Json
 from tatami.schedule.landing import FAILED, Entry, StateName, handed_back_with
 from tatami.store import trunk
@@ -78,12 +79,18 @@ class Lander:
         """Why the trunk's git branch is behind its bookmark ("" = it is not)."""
 
     def attempt(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
-        """Returns every entry in its new state, recorded durably; "queued" means try again."""
+        """Returns every entry in its new state, recorded durably; "queued" means try again.
+
+        Raises where nothing could be recorded, and on a full disk, which is nobody's fault.
+        """
         try:
             done = self._attempt(entries)
         except (TatamiError, OSError) as error:
-            if isinstance(error, TatamiError) and error.code == "stopping":
+            code = error.code if isinstance(error, TatamiError) else ""
+            if code == "stopping":
                 return tuple(entries)
+            if code == "no_space":
+                raise
             log.warning("landing failed: %s", error)
             reason = f"{error}"
             retry = isinstance(error, TatamiError) and error.retryable
@@ -135,12 +142,27 @@ class Lander:
         if below:
             return handed_back_with(entry, below)
         try:
+            self._admit(entry)
             return self._place(group, entry)
-        except TatamiError as error:
-            if error.retryable:
-                raise
-            log.warning("entry %d cannot land: %s", entry.number, error)
-            return replace(entry, state="rejected", reason=f"{error}")
+        except Exception as error:
+            # Whatever it is, the entry alone is to blame: nothing else was looked at.
+            failure = unexpected(error)
+            if failure.retryable or failure.code == "no_space":
+                raise failure from error
+            log.warning("entry %d cannot land: %s", entry.number, failure)
+            return replace(entry, state="rejected", reason=f"{failure}")
+
+    def _admit(self, entry: Entry) -> None:
+        """Refuses commits of git's own that would spoil every checkout of the trunk."""
+        for commit in entry.commits:
+            try:
+                self._repository.admit(commit)
+            except UsageError as error:
+                raise UsageError(
+                    f"{commit[:12]} cannot land: {error}; mend it in that commit "
+                    f"(git rebase -i {commit[:12]}^), then: tatami land {entry.agent}",
+                    code=error.code,
+                ) from None
 
     def _missing(self, entry: Entry) -> int:
         """What the entry builds on and is off the trunk; 0 where there is nothing.
@@ -148,7 +170,7 @@ class Lander:
         The user may have moved the trunk a moment ago, and the queue does not know it yet.
         """
         for number in entry.builds_on:
-            below = self._record.ledger.entry(number)
+            below = self._record.entry(number)
             if below is None or below.state not in FAILED:
                 continue
             if any(commit not in self._record.landed for commit in below.commits):
@@ -300,7 +322,7 @@ class Lander:
             tip = placed.tip
             rows.append((commit, placed.landed[0]))
         moved: dict[str, str] = {}
-        listed = {entry.number: entry for entry in record.ledger.entries()}
+        listed = {entry.number: entry for entry in record.entries()}
 
         def plan() -> Plan:
             if repository.trunk_head() != bookmark:

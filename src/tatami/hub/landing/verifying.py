@@ -15,7 +15,7 @@ from typing import IO
 from tatami.hub.writer import stopping
 from tatami.store.git import clean_environment
 from tatami.store.repository import Repository
-from tatami.values.errors import BusyError
+from tatami.values.errors import BusyError, TatamiError
 from tatami.values.specs import CommitSpec
 
 VERIFY_SECONDS_MAX = 3600
@@ -51,7 +51,13 @@ class Verifier:
         with _fresh_directory() as (directory, lock):
             tree = os.path.join(directory, "tree")
             os.mkdir(tree)
-            repository.export(specs, tree)
+            try:
+                repository.export(specs, tree)
+            except TatamiError as error:
+                if error.code != "no_space":
+                    raise
+                # There may never be room for it here: other landings do not wait for that.
+                return Verdict(False, f"verify: the tree cannot be written: {error}")
             return self._run(tree, command, lock)
 
     def stop(self) -> None:

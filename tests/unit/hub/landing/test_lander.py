@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tatami.hub.record import Record
+from tatami.values.errors import TatamiError
 from tests.unit.hub.conftest import Hall
 
 
@@ -132,3 +135,20 @@ def test_a_move_of_the_trunk_is_not_looked_at_again(hall: Hall) -> None:
     retried = hall.queued(1, commit)
     found = Record(hall.record.repository, hall.record.ledger).recover()
     assert found.queue.entries == {1: retried}
+
+
+def test_a_landing_that_finds_no_space_is_nobody_s_failure(hall: Hall) -> None:
+    """However often: the entry stays queued as it is, and the caller hears of the disk.
+
+    The story: the second time in a row the entry was rejected.
+    """
+
+    def publish_in_vain() -> None:
+        raise TatamiError("the disk is full", code="no_space", retryable=True)
+
+    entry = replace(hall.queued(1, hall.commit("a", "a.txt")), reason="the disk is full")
+    hall.before.append(publish_in_vain)
+    with pytest.raises(TatamiError) as refused:
+        hall.lander().attempt([entry])
+    assert refused.value.code == "no_space"
+    assert [one.state for one in hall.record.entries()] == ["queued"]

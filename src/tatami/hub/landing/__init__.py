@@ -1,0 +1,1 @@
+"""Lands what is queued: when, how, and on what proof."""
