@@ -55,6 +55,7 @@ lint: lint-python lint-rust ## Formatting, types, layers, clippy
 bench: build ## Measure every table of docs/results anew (takes long; wants a quiet machine)
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.workspaces
+	$(BIN)/python -m bench.snapshot
 	$(BIN)/python -m bench.replay "$(REPO)"
 	$(BIN)/python -m bench.kill
 

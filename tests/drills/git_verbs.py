@@ -33,7 +33,15 @@ LINES = 12
 START_S = 1_700_000_000
 NOTICED_SECONDS = 3.0
 """The hub looks every half second."""
-CONFIG = ("-c", "user.name=Drill", "-c", "user.email=drill@example.org", "-c", "core.editor=true")
+SETTINGS = {
+    "user.name": "Drill",
+    "user.email": "drill@example.org",
+    "core.editor": "true",
+    # The dates are old ones: git's own clean-up would forget where HEAD was before.
+    "gc.reflogExpire": "never",
+    "gc.reflogExpireUnreachable": "never",
+}
+CONFIG = tuple(word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}"))
 
 
 @dataclass(slots=True)
@@ -225,11 +233,14 @@ def rebase(space: Workspace) -> Steps:
 
 
 def rebase_on(space: Workspace) -> Steps:
-    if not space.both("rebase", "-q", "--autostash", "--onto", "base-side", "HEAD~1"):
-        space.both("checkout", "-q", "--theirs", ".")
-        space.both("add", "--all")
-        if not space.both("rebase", "--continue"):
-            yield "rebase", "--abort"
+    # Edits that do not apply afterwards go to the stash, which is one for all worktrees.
+    with STASH:
+        if not space.both("rebase", "-q", "--autostash", "--onto", "base-side", "HEAD~1"):
+            space.both("checkout", "-q", "--theirs", ".")
+            space.both("add", "--all")
+            if not space.both("rebase", "--continue"):
+                space.both("rebase", "--abort")
+    yield ("status", "--short")
 
 
 def merge(space: Workspace) -> Steps:
