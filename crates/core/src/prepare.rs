@@ -70,9 +70,16 @@ pub fn prepare(
     Ok(build.batch)
 }
 
+/// An object of this batch; without its bytes where those are too many to keep.
+#[derive(Clone)]
+struct Staged {
+    kind: Kind,
+    data: Data,
+}
+
 struct Build<'o> {
     objects: &'o mut Objects,
-    staged: HashMap<ObjectId, Data>,
+    staged: HashMap<ObjectId, Staged>,
     batch: Batch,
     compressor: &'o mut Compressor,
 }
@@ -101,8 +108,7 @@ impl Build<'_> {
         let data = self
             .staged
             .get(&id)
-            .cloned()
-            .unwrap_or_else(|| Arc::from(&data[..]));
+            .map_or_else(|| Arc::from(&data[..]), |staged| staged.data.clone());
         self.batch.commits.push(Prepared {
             commit: id,
             change,
@@ -160,22 +166,33 @@ impl Build<'_> {
         if change.mode == SUBMODULE {
             return admit::submodule(change.path, id);
         }
-        let old = lookup(self, root, change.path)?;
-        if old.is_some_and(|old| old == (change.mode, id)) {
+        // A folder's or a submodule's id is not a file's content, wherever it is known from.
+        let old = lookup(self, root, change.path)?
+            .filter(|old| old.1 == id && !matches!(old.0, tree::TREE | SUBMODULE));
+        if old.is_some_and(|(mode, _)| mode == change.mode) {
             return Ok(());
         }
+        let staged = self.staged.get(&id).cloned();
+        let content = match (&staged, old) {
+            (Some(staged), _) if staged.kind == Kind::Blob => staged.data.clone(),
+            (None, Some(_)) if change.mode != tree::LINK => return Ok(()),
+            (None, _) => self.objects.blob(id).map_err(|error| {
+                let what = format!("{:?} cannot have the content {id}", change.path);
+                Error::new(Code::NotFound, format!("{what}: {}", error.message))
+            })?,
+            (Some(staged), _) => {
+                let what = format!("{:?} cannot have the content {id}", change.path);
+                let why = format!("it is a {}, not a blob", staged.kind);
+                return Err(Error::new(Code::NotFound, format!("{what}: {why}")));
+            }
+        };
         if change.mode == tree::LINK {
-            let target = match self.staged.get(&id) {
-                Some(data) => data.clone(),
-                None => self.objects.blob(id)?,
-            };
-            admit::link(change.path, &target)?;
+            admit::link(change.path, &content)?;
         }
-        if self.staged.contains_key(&id) || old.is_some_and(|(_, old)| old == id) {
-            return Ok(());
+        if staged.is_none() && old.is_none() {
+            let keep = content.len() <= KEPT_BLOB_BYTES_MAX;
+            self.stage(Kind::Blob, &content, keep)?;
         }
-        let blob = self.objects.blob(id)?;
-        self.stage(Kind::Blob, &blob, blob.len() <= KEPT_BLOB_BYTES_MAX)?;
         Ok(())
     }
 
@@ -186,8 +203,14 @@ impl Build<'_> {
             return Ok(id);
         }
         let kept: Option<Data> = keep.then(|| Arc::from(data));
-        self.staged
-            .insert(id, kept.clone().unwrap_or_else(|| Arc::from(&[][..])));
+        let data_kept = kept.clone().unwrap_or_else(|| Arc::from(&[][..]));
+        self.staged.insert(
+            id,
+            Staged {
+                kind,
+                data: data_kept,
+            },
+        );
         self.batch
             .objects
             .push(self.compressor.pack(id, kind, data, kept));
@@ -222,7 +245,7 @@ impl Build<'_> {
 impl tree::Trees for Build<'_> {
     fn tree(&mut self, id: ObjectId) -> Result<Data> {
         match self.staged.get(&id) {
-            Some(data) => Ok(data.clone()),
+            Some(staged) => Ok(staged.data.clone()),
             None => self.objects.tree(id),
         }
     }

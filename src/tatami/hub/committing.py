@@ -102,7 +102,7 @@ class Committing:
         except TatamiError as error:
             if is_fatal(error):
                 raise
-            if isinstance(error, UsageError) and len(batch) > 1:
+            if not error.retryable and len(batch) > 1:
                 # One of them cannot be built, and only building tells which.
                 return self._one_by_one(batch, now_s)
             answers = [Answer(error=flush.refused.get(i, error)) for i in range(len(batch))]

@@ -91,6 +91,12 @@ def test_foreign_bytes_are_refused_at_once(sent: bytes) -> None:
         list(Reader().feed(sent))
 
 
+def test_a_foreign_prefix_is_refused() -> None:
+    """Also by itself, as those read it who ask for exactly so many bytes."""
+    with pytest.raises(FrameError, match="does not speak"):
+        frames.parse_prefix(b"GE" + bytes(PREFIX.size - 2))
+
+
 @pytest.mark.parametrize(
     ("header_bytes", "body_bytes"),
     [
@@ -105,11 +111,18 @@ def test_a_promised_size_over_the_limit_is_refused_before_it_is_read(
 ) -> None:
     """Twenty bytes cannot make the reader keep a gigabyte."""
     prefix = struct.pack(">2sHIQI", b"Tt", PROTOCOL, header_bytes, body_bytes, 0)
-    with pytest.raises(FrameError, match="over the limit"):
+    with pytest.raises(FrameError, match=f"of {header_bytes + body_bytes} bytes is over the limit"):
         list(Reader().feed(prefix))
 
 
-@pytest.mark.parametrize(("header_bytes", "body_bytes"), [(HEADER_BYTES_MAX, 0), (0, 1 << 29)])
+@pytest.mark.parametrize(
+    ("header_bytes", "body_bytes"),
+    [
+        (HEADER_BYTES_MAX, 0),
+        (0, FRAME_BYTES_MAX),
+        (HEADER_BYTES_MAX, FRAME_BYTES_MAX - HEADER_BYTES_MAX),
+    ],
+)
 def test_sizes_at_the_limit_are_taken(header_bytes: int, body_bytes: int) -> None:
     """The limit itself is allowed."""
     prefix = struct.pack(">2sHIQI", b"Tt", PROTOCOL, header_bytes, body_bytes, 7)
@@ -120,6 +133,30 @@ def test_a_header_over_the_limit_is_not_sent() -> None:
     """The sender notices before the peer does."""
     with pytest.raises(FrameError, match="over the limit"):
         frames.encode(bytes(HEADER_BYTES_MAX + 1))
+
+
+def test_a_header_at_the_limit_is_sent() -> None:
+    """The limit itself is allowed to the sender too."""
+    header = bytes(HEADER_BYTES_MAX)
+    assert len(frames.encode(header)) == PREFIX.size + HEADER_BYTES_MAX
+
+
+def test_a_frame_at_the_limit_is_sent_and_one_over_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Header and all bodies count together (a smaller limit stands for the gigabyte)."""
+    monkeypatch.setattr(frames, "FRAME_BYTES_MAX", 10)
+    assert len(frames.encode(b"1234", [b"123", b"123"])) == PREFIX.size + 10
+    with pytest.raises(FrameError, match="frame of 11 bytes is over the limit"):
+        frames.encode(b"1234", [b"123", b"1234"])
+
+
+def test_text_is_sent_as_utf8_and_nothing_else_is() -> None:
+    """A header is as small as its text; half of a surrogate pair is nobody's text."""
+    (frame,) = Reader().feed(frames.encode_json({"name": "caf\u00e9", "n": 1}))
+    assert frame.header == b'{"name":"caf\xc3\xa9","n":1}'
+    with pytest.raises(UnicodeEncodeError):
+        frames.encode_json({"name": "\ud800"})
 
 
 def test_another_protocol_number_is_read_and_named() -> None:

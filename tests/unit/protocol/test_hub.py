@@ -50,6 +50,13 @@ def code(effect: Effect) -> str:
     return effect.answer.error.code if effect.answer.error else ""
 
 
+def said(effect: Effect) -> tuple[str, str]:
+    """What a refusal says is wrong, and what to do."""
+    assert isinstance(effect, Reply)
+    assert effect.answer.error
+    return effect.answer.error.message, effect.answer.error.fix
+
+
 def test_a_new_command_is_carried_out() -> None:
     """The first sight of an id enqueues the request with its body, and nothing is answered yet."""
     assert feed(State(), ask(1, 5)) == [Enqueue(ID, commit(5), b"body")]
@@ -60,6 +67,13 @@ def test_the_answer_goes_to_the_asker() -> None:
     state = State()
     feed(state, ask(1, 5))
     assert feed(state, Answered(ID, DONE)) == [Reply(1, 5, DONE)]
+
+
+def test_an_answer_that_nobody_waits_for_is_kept() -> None:
+    """A command that a hub finishes for the one before it has no asker yet."""
+    state = State()
+    assert feed(state, Answered(ID, DONE)) == []
+    assert feed(state, ask(1, 5)) == [Reply(1, 5, DONE)]
 
 
 def test_a_resent_command_under_way_is_not_done_twice() -> None:
@@ -125,7 +139,12 @@ def answered_many(count: int) -> State:
 def test_an_id_older_than_what_is_kept_is_refused_never_redone() -> None:
     """Past the kept answers, an id is `expired`: it had its effect."""
     state = answered_many(ANSWERS_KEPT_PER_CLIENT + 1)
-    assert [code(effect) for effect in feed(state, ask(1, 1))] == ["expired"]
+    (refused,) = feed(state, ask(1, 1))
+    assert code(refused) == "expired"
+    assert said(refused) == (
+        f"command {ID} was answered long ago; its answer is no longer kept",
+        "tatami log",
+    )
 
 
 def test_the_oldest_kept_answer_is_still_given() -> None:
@@ -196,6 +215,61 @@ def test_an_answer_of_a_forgotten_client_does_not_make_it_known() -> None:
     assert [code(effect) for effect in again] == ["expired", "expired"]
 
 
+def test_the_oldest_client_that_the_table_kept_is_known_wholly() -> None:
+    """The horizon names it: nothing of it was trimmed, so what it has not asked yet is new."""
+    state = State(horizon=CLIENT)
+    hub.remember(state, ID, DONE)
+    assert feed(state, ask(1, 1, f"{CLIENT}:2")) == [
+        Enqueue(CommandId(CLIENT, 2), commit(1, f"{CLIENT}:2"), b"body")
+    ]
+
+
+def test_a_command_that_comes_after_a_later_one_is_carried_out() -> None:
+    """An answer says nothing of commands with smaller numbers, which may still be on their way."""
+    state = State()
+    hub.remember(state, CommandId(CLIENT, 2), DONE)
+    assert feed(state, ask(1, 1)) == [Enqueue(ID, commit(1), b"body")]
+
+
+def test_a_slow_answer_makes_nothing_forgotten_new_again() -> None:
+    """An old command that is answered late leaves the newer, forgotten ones forgotten."""
+    state = State(answers_kept=1)
+    feed(state, ask(1, 3, f"{CLIENT}:3"))
+    for sequence in (5, 6):
+        feed(state, ask(1, sequence, f"{CLIENT}:{sequence}"))
+        feed(state, Answered(CommandId(CLIENT, sequence), DONE))
+    feed(state, Answered(CommandId(CLIENT, 3), DONE))
+    again = feed(state, *(ask(1, n, f"{CLIENT}:{n}") for n in (3, 5, 6)))
+    assert [code(effect) for effect in again] == ["expired", "expired", ""]
+
+
+def answer(state: State, *ids: str) -> None:
+    """Commands are asked for and answered, one after the other."""
+    for id in ids:
+        feed(state, ask(1, 1, id), Answered(CommandId.parse(id), DONE))
+
+
+def test_the_client_heard_of_longest_ago_is_forgotten() -> None:
+    """As many as are kept stay; an answer makes a client the newest."""
+    a, b, c = (f"{digit * 24}:1" for digit in "abc")
+    state = State(clients_kept=2)
+    answer(state, a, b, f"{'a' * 24}:2", c)
+    assert [code(effect) for effect in feed(state, *(ask(1, 1, id) for id in (a, b, c)))] == [
+        "",
+        "expired",
+        "",
+    ]
+
+
+def test_who_was_forgotten_stays_forgotten_when_an_older_one_is() -> None:
+    """The horizon never goes back, in whichever order clients are forgotten."""
+    old, young, last = (f"{digit * 24}:1" for digit in "abc")
+    state = State(clients_kept=1)
+    answer(state, young, old, last)
+    again = feed(state, ask(1, 1, young), ask(1, 2, old))
+    assert [code(effect) for effect in again] == ["expired", "expired"]
+
+
 def listen(connection: int, after: int | None, n: int = 3) -> Listens:
     """A connection subscribes."""
     return Listens(connection, Subscribe(n=n, after=after))
@@ -223,7 +297,11 @@ def test_a_cursor_brings_what_was_missed_first() -> None:
     """With a cursor the kept events after it come first, each once and in order."""
     state = State()
     feed(state, happened(1, 2, 3))
-    assert cursors(feed(state, listen(1, 1))) == [2, 3]
+    assert feed(state, listen(1, 1, n=8)) == [
+        Reply(1, 8, Answer({"after": 1})),
+        Push(1, 8, {"cursor": 2, "fact": 2}),
+        Push(1, 8, {"cursor": 3, "fact": 3}),
+    ]
 
 
 def test_every_event_carries_its_cursor_and_its_fact() -> None:
@@ -237,7 +315,13 @@ def test_a_cursor_that_is_no_longer_kept_is_refused() -> None:
     """A gap is never papered over: the subscriber is told to start anew."""
     state = State(events=deque(maxlen=2))
     feed(state, happened(1, 2, 3, 4))
-    assert [code(effect) for effect in feed(state, listen(1, 1))] == ["expired"]
+    (refused,) = feed(state, listen(1, 1, n=8))
+    assert isinstance(refused, Reply)
+    assert (refused.connection, refused.n, code(refused)) == (1, 8, "expired")
+    assert said(refused) == (
+        "cursor 1 is not kept; events 3 to 4 are",
+        "subscribe again without a cursor, after reading `tatami log`",
+    )
 
 
 def test_the_oldest_usable_cursor_is_taken() -> None:

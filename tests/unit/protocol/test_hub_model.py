@@ -59,10 +59,12 @@ class Conversation(RuleBasedStateMachine):
         """Somebody sends, or resends, a command."""
         self.n += 1
         request = Commit(n=self.n, id=str(command), agent="a", message="m", changes=[])
+        under_way = command in self.done
         effects = self.feed(Asked(connection, request, b""))
         if command in self.answers:
             assert effects == [Reply(connection, self.n, self.answers[command])]
         else:
+            assert effects == ([] if under_way else [Enqueue(command, request, b"")])
             self.owed[connection, self.n] = command
 
     @precondition(lambda self: self.done.keys() - self.answers.keys())

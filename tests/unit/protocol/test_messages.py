@@ -21,8 +21,49 @@ def test_a_commit_is_decoded_with_its_defaults() -> None:
     """What a client leaves out has its documented default."""
     got = decode(verb="commit", n=1, id=ID, agent="a", message="m", changes=[["f", 33188, 3]])
     assert got == messages.Commit(
-        n=1, id=ID, agent="a", message="m", changes=[("f", 0o100644, 3)], amend=False
+        n=1,
+        id=ID,
+        agent="a",
+        message="m",
+        changes=[("f", 0o100644, 3)],
+        amend=False,
+        allow_empty=False,
+        expected=None,
+        author=None,
+        visible=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "defaults"),
+    [
+        (
+            {"verb": "agents", "id": ID, "names": []},
+            {"base": None, "existing": False, "branches": False},
+        ),
+        ({"verb": "sync", "id": ID, "agent": "a"}, {"expected": None}),
+        (
+            {"verb": "undo", "id": ID, "agent": "a"},
+            {"to": None, "expected": None, "step": None, "dry_run": False},
+        ),
+        ({"verb": "restore", "id": ID, "op": "abc"}, {"dry_run": False}),
+        ({"verb": "land", "id": ID, "agents": ["a"]}, {"verify": None}),
+        ({"verb": "queue-action", "id": ID, "action": "pause"}, {"entries": []}),
+        ({"verb": "queue"}, {"wait": [], "done": False}),
+        ({"verb": "log"}, {"revs": [], "all": False, "limit": None}),
+        ({"verb": "hidden"}, {"skip": 0}),
+        ({"verb": "op-log"}, {"limit": None, "starts": []}),
+        ({"verb": "visible"}, {"agent": None}),
+        ({"verb": "subscribe"}, {"after": None}),
+    ],
+    ids=lambda value: str(value.get("verb", "defaults")),
+)
+def test_what_is_left_out_asks_for_the_least(
+    fields: dict[str, object], defaults: dict[str, object]
+) -> None:
+    """No flag is on, and no limit or filter set, unless the client says so."""
+    got = decode(n=1, **fields)
+    assert {name: getattr(got, name) for name in defaults} == defaults
 
 
 @pytest.mark.parametrize(

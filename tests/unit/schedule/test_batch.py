@@ -162,6 +162,62 @@ def test_those_left_out_come_first_next_time() -> None:
     assert feed(hub, (1.02, Flushed(FLUSH_S))) == [Flush(("c1", "a2"))]
 
 
+def waiting(size: int, content: int = 10) -> State[str]:
+    """A hub that flushes `a` while `b` and `c` have come, `b` with so many bytes."""
+    hub = state(size, window_s=0.5)
+    feed(hub, (1.0, arrive("a")), (1.001, arrive("b", size=content)), (1.001, arrive("c")))
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("size", "content", "expected"),
+    [
+        (3, 10, [WakeAt(1.501)]),
+        (2, 10, [Flush(("b", "c"))]),
+        (3, BATCH_BYTES_MAX - 10, [Flush(("b", "c"))]),
+        (3, BATCH_BYTES_MAX - 11, [WakeAt(1.501)]),
+    ],
+    ids=["room", "full", "full of bytes", "room for a byte"],
+)
+def test_a_full_batch_waits_for_nobody(
+    size: int, content: int, expected: list[Flush[str] | WakeAt]
+) -> None:
+    """Where nobody else would fit, those of a moment ago are not waited for."""
+    assert feed(waiting(size, content), (1.002, Flushed(FLUSH_S))) == expected
+
+
+def test_one_dear_flush_among_many_does_not_make_the_window_long() -> None:
+    """What a flush costs is averaged: a fifth of the newest counts."""
+    hub = state(timeout_s=9.0)
+    feed(hub, (1.0, arrive("a")), (1.25, Flushed(0.25)), (2.0, arrive("a")))
+    effects = feed(hub, (2.001, arrive("b")), (2.5, Flushed(0.5)))
+    assert effects == [WakeAt(2.5 + (0.8 * 0.25 + 0.2 * 0.5))]
+
+
+def slow(cost_s: float) -> State[str]:
+    """A hub on which `a` was heard of at 1.0 and flushed for so long, and which is free again."""
+    hub = State[str](Settings(size=9, timeout_s=9.0, window_s=0.125, recent_s=0.5))
+    feed(hub, (1.0, arrive("a")), (1.0 + cost_s, Flushed(cost_s)))
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("cost_s", "now", "expected"),
+    [
+        (0.125, 1.5, [WakeAt(1.625)]),
+        (0.125, 1.5625, [Flush(("b",))]),
+        (0.25, 1.75, [WakeAt(2.0)]),
+        (0.25, 1.8125, [Flush(("b",))]),
+    ],
+    ids=["recent", "silent", "recent for a slow hub", "silent even for a slow hub"],
+)
+def test_who_was_heard_of_recently_is_waited_for(
+    cost_s: float, now: float, expected: list[Flush[str] | WakeAt]
+) -> None:
+    """Recent is half a second here, or three flushes where those take longer; not more."""
+    assert feed(slow(cost_s), (now, arrive("b"))) == expected
+
+
 @dataclass
 class Loop:
     """A hub with its clock and timer, driven as `hub.Hub` does: a flush takes `FLUSH_S`."""

@@ -14,6 +14,7 @@ from tatami.schedule.landing import (
     Attempt,
     Attempted,
     Changed,
+    Conflict,
     Entry,
     Queued,
     State,
@@ -206,6 +207,28 @@ def test_a_retried_entry_is_queued_and_attempted(as_: StateName) -> None:
     assert feed(state, Asked("retry", (1,))) == [Changed((entry(1),)), Attempt((entry(1),))]
 
 
+def test_a_retried_entry_forgets_its_conflicts() -> None:
+    """They were those of an attempt on another trunk."""
+    conflict = Conflict("a.txt", "b1", "b2", "b3")
+    failed = replace(entry(1), state="handed_back", conflicts=(conflict,))
+    state = State({1: failed}, paused=True)
+    assert feed(state, Asked("retry", (1,))) == [Changed((entry(1),))]
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "retry"])
+def test_whatever_was_asked_is_recorded(action: str) -> None:
+    """Also where no entry changed: the answer is recorded with it."""
+    assert feed(State(), Asked(action, ())) == [Changed(())]  # type: ignore[arg-type]
+
+
+def test_an_entry_named_twice_changes_once() -> None:
+    """And what is recorded of several is recorded oldest first."""
+    state = State(paused=True)
+    feed(state, Queued((entry(1), entry(2))))
+    effects = feed(state, Asked("reject", (2, 1, 2)))
+    assert effects == [Changed((state.entries[1], state.entries[2]))]
+
+
 def test_a_retried_entry_keeps_its_place() -> None:
     """It lands before what was queued after it."""
     state = State()
@@ -246,6 +269,22 @@ def test_a_follower_is_not_retried_before_what_it_builds_on() -> None:
         feed(chain(), Asked("retry", (3,)))
     expected = ("queue_state", "tatami queue retry 1 2 3")
     assert (refused.value.code, refused.value.fix) == expected
+
+
+def test_all_that_an_entry_builds_on_is_named() -> None:
+    """Also where it builds on two lines, each with something below it."""
+    lines = entry(1), entry(2), entry(3, on=(1,)), entry(4, on=(2,)), entry(5, on=(3, 4))
+    state = State({e.number: replace(e, state="handed_back") for e in lines}, paused=True)
+    with pytest.raises(ConflictError) as refused:
+        feed(state, Asked("retry", (5,)))
+    assert refused.value.fix == "tatami queue retry 1 2 3 4 5"
+
+
+def test_a_follower_may_be_rejected_whatever_it_builds_on() -> None:
+    """Only a retry needs what is below: rejecting it lands nothing."""
+    state = chain()
+    feed(state, Asked("reject", (3,)))
+    assert states(state) == {1: "handed_back", 2: "handed_back", 3: "rejected"}
 
 
 def test_a_chain_is_retried_together_in_any_order() -> None:
@@ -296,7 +335,7 @@ def test_what_landed_through_another_entry_is_not_missed() -> None:
 @pytest.mark.parametrize("action", ["retry", "reject"])
 def test_an_unknown_entry_is_refused(action: str) -> None:
     """There is nothing to act on, and the error says where to look."""
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError, match=r"^the landing queue has no entry 7$") as refused:
         feed(State(), Asked(action, (7,)))  # type: ignore[arg-type]
     assert (refused.value.code, refused.value.fix) == ("not_found", "tatami queue")
 
@@ -308,9 +347,14 @@ def test_an_entry_that_is_landing_or_landed_is_left_alone(action: str, past: str
     """What may already be in the trunk cannot be taken back here."""
     state = State()
     feed(state, Queued((entry(1),)))
-    with pytest.raises(ConflictError, match=f"entry 1 is landing and cannot be {past}") as refused:
+    with pytest.raises(
+        ConflictError, match=f"^entry 1 is landing and cannot be {past}$"
+    ) as refused:
         feed(state, Asked(action, (1,)))  # type: ignore[arg-type]
-    assert refused.value.code == "queue_state"
+    assert (refused.value.code, refused.value.fix) == ("queue_state", "tatami queue")
+    feed(state, ended(state, 1))
+    with pytest.raises(ConflictError, match=f"entry 1 is landed and cannot be {past}"):
+        feed(state, Asked(action, (1,)))  # type: ignore[arg-type]
 
 
 def test_a_refused_action_changes_nothing() -> None:
@@ -330,6 +374,15 @@ def test_only_the_oldest_landed_entries_are_forgotten() -> None:
         feed(state, ended(state, number, as_="handed_back" if number == 1 else "landed"))
     assert forget_finished(state, keep=2) == (2, 3)
     assert states(state) == {1: "handed_back", 4: "landed", 5: "landed"}
+
+
+def test_nothing_is_forgotten_while_there_are_few() -> None:
+    """As many landed entries as are to be kept, or fewer, all stay."""
+    state = State()
+    feed(state, Queued((entry(1),)))
+    feed(state, ended(state, 1))
+    assert [forget_finished(state, keep) for keep in (3, 1)] == [(), ()]
+    assert states(state) == {1: "landed"}
 
 
 class Queue(RuleBasedStateMachine):

@@ -105,6 +105,20 @@ def test_a_landing_counts_from_when_it_was_asked() -> None:
     assert last(history(C1, C2, landed, undo("op4", C2, "c2")), "a").steps == (landed,)
 
 
+def test_only_its_entry_counts_of_a_landing() -> None:
+    """Line and files stay where they are, whatever else its step says."""
+    landed = Step("op2", 0, "land", "elsewhere", "c1", stays=False, entry=1)
+    undone = last(history(C1, landed), "a")
+    assert (undone.line, undone.stays) == ("", True)
+
+
+def test_a_landing_hides_nothing_of_its_own_operation() -> None:
+    """What the agent did in the same operation is still there to be undone."""
+    both = [land("op2", "c1"), Step("op2", 1, "commit", "c1", "c2")]
+    past: History = [("op2", both), (C1.op, [C1]), (OLDEST.op, [OLDEST])]
+    assert last(past, "a").steps == (both[1],)
+
+
 def test_a_restore_covers_what_came_after_its_operation() -> None:
     """What it went back over is not undone once more; what was before is."""
     restored = Step("op3", 0, "restore", "c2", "c1", restored="op1")
@@ -125,10 +139,46 @@ def test_to_an_operation_takes_all_since() -> None:
     assert (undone.line, undone.steps, undone.oldest) == ("c1", (c3, C2), C2.name)
 
 
+@pytest.mark.parametrize(
+    ("step", "stays"),
+    [
+        (commit("op2", "c1", "c2"), True),
+        (sync("op2", "c1", "c2"), False),
+        (Step("op2", 0, "land", "", "c1", entry=1), True),
+    ],
+    ids=lambda value: value.verb if isinstance(value, Step) else "",
+)
+def test_to_an_operation_files_follow_what_brought_them_elsewhere(step: Step, stays: bool) -> None:
+    """They go back if one step since has changed them; a landing has not."""
+    c3 = commit("op3", "c2" if step.after == "c2" else "c1", "c3")
+    assert since(history(C1, step, c3), "a", "op1").stays == stays
+
+
+def test_to_the_operation_before_a_landing_takes_back_the_landing_alone() -> None:
+    """No step has moved the line since, so it stays; the trunk is what goes back."""
+    landed = land("op2", "c1")
+    undone = since(history(C1, landed), "a", "op1")
+    assert (undone.line, undone.landings, undone.steps) == ("", (landed,), (landed,))
+
+
 def test_to_the_operation_before_an_undo_brings_it_back() -> None:
     """The undo is what is taken back; its files stayed, so they stay again."""
     undone = since(history(C1, C2, undo("op3", C2, "c2")), "a", "op2")
     assert (undone.line, undone.steps, undone.stays) == ("c2", (), True)
+
+
+def test_to_the_operation_before_an_undo_moves_the_files_that_it_moved() -> None:
+    """The undo of a sync changed the files; taking it back changes them again."""
+    synced = sync("op2", "c1", "s1")
+    undone = since(history(C1, synced, undo("op3", synced, "s1", stays=False)), "a", "op2")
+    assert (undone.line, undone.steps, undone.stays) == ("s1", (), False)
+
+
+def test_to_an_operation_before_a_restore_passes_over_what_that_covered() -> None:
+    """What the restore had taken back already is not taken back again."""
+    restored, c3 = Step("op3", 0, "restore", "c2", "c1", restored="op1"), commit("op4", "c1", "c3")
+    undone = since(history(C1, C2, restored, c3), "a", "op0")
+    assert (undone.line, undone.steps) == ("base", (c3, C1))
 
 
 def test_to_an_operation_with_others_between() -> None:
@@ -153,6 +203,53 @@ def test_to_an_operation_elsewhere() -> None:
         since(past, "a", "root")
     assert caught.value.code == "no_line_then"
     assert refusal("no_line_then", (C1,), to="unknown")
+
+
+LONG = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("steps", "to", "code", "message", "fix"),
+    [
+        (
+            [OLDEST],
+            "",
+            "nothing_to_undo",
+            "a has nothing to undo: this is where its line began",
+            "tatami workspace remove a",
+        ),
+        (
+            [C1, OLDEST],
+            LONG,
+            "no_line_then",
+            "a had no line at operation 0123456789ab",
+            "tatami op log",
+        ),
+        (
+            [C1],
+            LONG,
+            "not_found",
+            "operation 0123456789ab is not in the past of this log",
+            "tatami op log",
+        ),
+        (
+            [Step(LONG, 0, "commit", "base", "c1"), OLDEST],
+            LONG,
+            "nothing_to_undo",
+            "a's line is where it was at operation 0123456789ab",
+            "tatami op log",
+        ),
+    ],
+    ids=["at the beginning", "before the beginning", "another log", "where it is"],
+)
+def test_a_refusal_says_why_and_what_to_do(
+    steps: list[Step], to: str, code: str, message: str, fix: str
+) -> None:
+    """It names the agent and the operation, as much of it as people read."""
+    past: History = [(step.op, [step]) for step in steps]
+    with pytest.raises(UsageError) as refused:
+        since(past, "a", to) if to else last(past, "a")
+    assert (refused.value.code, refused.value.message, refused.value.fix) == (code, message, fix)
 
 
 @given(st.lists(st.sampled_from(["do", "undo"]), max_size=40))

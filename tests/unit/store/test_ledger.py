@@ -1,10 +1,12 @@
 """The hub's table: what it holds, and what happens where the disk does not take it."""
 
+import errno
 import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import lmdb
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from tatami.protocol.hub import Answer, Json
 from tatami.schedule.landing import Entry
 from tatami.store.ledger import PAGE, Ledger
-from tatami.values.errors import TatamiError
+from tatami.values.errors import BusyError, TatamiError
 from tatami.values.ids import CommandId
 from tests.full_disk import on_another_file
 
@@ -130,6 +132,60 @@ def test_an_entry_of_an_earlier_release_can_be_read(tmp_path: Path) -> None:
         with table.begin(write=True, db=queue) as write:
             write.put((1).to_bytes(8, "big"), json.dumps(row).encode())
     assert Ledger(directory).entries() == [ENTRY]
+
+
+def test_a_landed_commit_of_an_earlier_release_can_be_read(tmp_path: Path) -> None:
+    """It was written without a checksum, and is an id: nothing else is taken for one."""
+    directory = str(tmp_path / "ledger")
+    Ledger(directory).close()
+    with lmdb.open(directory, max_dbs=8) as table:
+        landed = table.open_db(b"landed")
+        with table.begin(write=True, db=landed) as write:
+            write.put(b"c" * 40, b"d" * 40)
+    ledger = Ledger(directory)
+    assert ledger.landed() == {"c" * 40: "d" * 40}
+    ledger.close()
+
+
+def test_a_landing_that_left_the_trunk_is_forgotten(ledger: Ledger) -> None:
+    """The others stay."""
+    ledger.save(landed={"c1": "t1", "c2": "t2"})
+    ledger.save(landed={"c1": ""})
+    assert ledger.landed() == {"c2": "t2"}
+
+
+def test_a_refusal_comes_back_as_it_was(ledger: Ledger) -> None:
+    """Class, words, code, fix and whether it may be retried."""
+    error = BusyError("somebody is at it", code="locked", fix="wait", retryable=False)
+    ledger.save(answers=[(CommandId(CLIENT, 1), Answer(error=error))])
+    ((_, answer),) = ledger.answers()
+    assert type(answer.error) is BusyError
+    assert (answer.error.as_json(), answer.error.retryable) == (error.as_json(), False)
+
+
+@pytest.mark.parametrize(
+    ("number", "free", "code"),
+    [
+        (errno.EDQUOT, 1 << 30, "no_space"),
+        (errno.EIO, 0, "no_space"),
+        (errno.EIO, 1 << 30, "sync_failed"),
+        (errno.EIO, None, "sync_failed"),
+    ],
+    ids=["quota", "written in part", "broken", "gone"],
+)
+def test_a_failed_write_is_told_by_its_error_and_the_space(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, number: int, free: int | None, code: str
+) -> None:
+    """LMDB has no class for a quota, and calls a write that was cut short an I/O error."""
+
+    def statvfs(path: str) -> SimpleNamespace:
+        if free is None:
+            raise OSError(errno.EIO, "gone")
+        return SimpleNamespace(f_bavail=free, f_frsize=1)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    failure = ledger._failure(lmdb.Error(f"commit: {os.strerror(number)}"))
+    assert (failure.code, failure.retryable) == (code, code == "no_space")
 
 
 @pytest.mark.parametrize("row", [b'"agent":"a"', b'"kind"'])
