@@ -19,7 +19,7 @@ from tatami.store.repository import FIRST_EVENT, IMPORTED, Plan, Repository
 from tatami.values.errors import ConflictError, TatamiError
 from tatami.values.ids import AGENT_REF_PREFIX, agent_bookmark, agent_ref
 from tatami.values.specs import OpSpec
-from tatami.workspaces import head, worktree
+from tatami.workspaces import head, index, worktree
 
 Tell = Callable[[int, Sequence[Json]], None]
 log = logging.getLogger("tatami.hub")
@@ -60,6 +60,7 @@ class Importing:
         self._away: dict[str, Away] = {}
         self._left: dict[tuple[str, str, int], bool] = {}
         self._leaving: dict[str, tuple[str, str]] = {}
+        self._behind: set[str] = set()
 
     def look(self, agents: Iterable[str]) -> None:
         """Makes the lines of these agents be where git has brought them, as one operation.
@@ -98,13 +99,12 @@ class Importing:
             self._away.pop(agent, None)
         self._away |= found.away
         for agent, commit in found.lines.items():
-            self._note_branch(agent, found.refs[agent], commit)
-        if found.lines and self._repository.lagging:
-            # A line that came along a branch of the agent's own: nothing else may follow soon.
-            try:
-                self._repository.follow_branches()
-            except TatamiError as error:
-                log.warning("git branches wait: %s", error)
+            if found.refs[agent]:
+                # git may have moved it again: then that is the next look's to see.
+                self._repository.branches[agent] = str(found.refs[agent])
+            if found.refs[agent] != commit:
+                self._behind.add(agent)
+        self._bring_along()
 
     def leaving(self, agent: str, commit: str, line: str) -> None:
         """Notes that the workspace, at `commit`, is about to follow its line to `line`.
@@ -137,17 +137,28 @@ class Importing:
                 fix=f"git -C {quote(away.path)} switch agent/{agent}",
             )
 
-    def _note_branch(self, agent: str, ref: str | None, commit: str) -> None:
-        repository = self._repository
-        space = worktree.get(repository.git_dir, agent) if ref != commit else None
-        if space and head.at(space.common, space.git_dir).ref == agent_ref(agent):
-            # git has come back to it meanwhile, where it was: the next look takes it for the line.
-            repository.branches.pop(agent, None)
-            return
-        if ref:
-            repository.branches[agent] = ref
-        if ref != commit:
-            repository.lagging.add(agent)
+    def _bring_along(self) -> None:
+        """Moves the agents' branches whose lines came along branches of the agents' own.
+
+        Not under files that git is checking out: it reads the branch first, and writes HEAD last.
+        """
+        repository, moving = self._repository, False
+        for agent in sorted(self._behind):
+            space = worktree.get(repository.git_dir, agent)
+            if space and head.at(space.common, space.git_dir).ref == agent_ref(agent):
+                # git has come back to it, where it was: the next look takes it for the line.
+                repository.branches.pop(agent, None)
+            elif space and index.git_holds(space):
+                continue
+            else:
+                repository.lagging.add(agent)
+                moving = True
+            self._behind.discard(agent)
+        if moving:
+            try:
+                repository.follow_branches()
+            except TatamiError as error:
+                log.warning("git branches wait: %s", error)
 
     def _found(self, agents: Iterable[str]) -> _Found:
         found = _Found()
@@ -180,6 +191,11 @@ class Importing:
         why = f"has {branch} checked out" if at.ref else f"has a detached HEAD at {at.commit[:12]}"
         if not at.commit:
             found.away[agent] = Away(space.path, "", f"is on {branch}, which has no commit")
+            return
+        if index.git_holds(space):
+            # It may be on its way back, and HEAD is what it writes last.
+            if agent in self._away:
+                found.away[agent] = self._away[agent]
             return
         owned = branch == self._repository.trunk or at.ref.startswith(AGENT_REF_PREFIX)
         if not owned and at.commit == line:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tatami import _core
 from tatami.values.errors import BusyError
 from tatami.workspaces.core import core_errors
+from tatami.workspaces.head import first_line
 from tatami.workspaces.kinds import layers
 from tatami.workspaces.worktree import Workspace
 
@@ -109,6 +110,12 @@ class IndexLock:
             code="index_locked",
             fix=f"try again; if no git or tatami command runs there: rm {quote(self._path)}",
         )
+
+
+def git_holds(space: Workspace) -> bool:
+    """Whether a program that is not ours holds the index now, as git does while it checks out."""
+    path = os.path.join(space.git_dir, "index.lock")
+    return os.path.exists(path) and not first_line(path).startswith(OWNER)
 
 
 def update(

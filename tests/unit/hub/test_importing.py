@@ -25,6 +25,15 @@ def looking(hall: Hall, monkeypatch: pytest.MonkeyPatch, error: TatamiError) -> 
     return Importing(hall.record)
 
 
+def on_its_own_branch(hall: Hall, folder: Path, head: str) -> Path:
+    """A workspace of agent `a` that has a branch of its own checked out."""
+    space = folder / "a"
+    hall.git("worktree", "add", "--quiet", "-b", "agent/a", str(space), head)
+    hall.git("worktree", "lock", "--reason", LOCK_REASON, str(space))
+    sandbox.git(space, "switch", "--quiet", "-c", "side")
+    return space
+
+
 def test_git_moves_a_branch_again_while_its_last_move_is_imported(
     hall: Hall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,10 +68,7 @@ def test_git_comes_back_to_the_agents_branch_while_another_is_imported(
 ) -> None:
     """The branch is not moved under the files that were just checked out: it is the line again."""
     old = hall.commit("a", "a.txt")
-    space = tmp_path / "a"
-    hall.git("worktree", "add", "--quiet", "-b", "agent/a", str(space), old)
-    hall.git("worktree", "lock", "--reason", LOCK_REASON, str(space))
-    sandbox.git(space, "switch", "--quiet", "-c", "side")
+    space = on_its_own_branch(hall, tmp_path, old)
     new = sandbox.commit_file(space, "side.txt", b"side\n")
     repository = hall.record.repository
     publish = repository.publish
@@ -81,6 +87,43 @@ def test_git_comes_back_to_the_agents_branch_while_another_is_imported(
     importing.look(["a"])
     assert (hall.git("rev-parse", "agent/a"), repository.agents()["a"]) == (old, old)
     assert sandbox.git(space, "status", "--porcelain") == ""
+
+
+def test_a_branch_is_not_moved_while_git_checks_out(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It comes along once git has let go of the index.
+
+    The story: `git switch agent/a` read the branch, checked its files out, and found it moved when
+    it wrote HEAD; the next commit took back all that had been done on the other branch.
+    """
+    old = hall.commit("a", "a.txt")
+    space = on_its_own_branch(hall, tmp_path, old)
+    new = sandbox.commit_file(space, "side.txt", b"side\n")
+    lock = hall.root / ".git/worktrees/a/index.lock"
+    repository = hall.record.repository
+    importing = Importing(hall.record)
+    lock.touch()
+    importing.look(["a"])
+    assert (hall.git("rev-parse", "agent/a"), repository.agents()["a"]) == (old, old)
+    lock.unlink()
+    publish = repository.publish
+
+    def meanwhile(plan: Callable[[], Plan | None]) -> Published | None:
+        published = publish(plan)
+        lock.touch()
+        return published
+
+    with monkeypatch.context() as patched:
+        patched.setattr(repository, "publish", meanwhile)
+        importing.look(["a"])
+    assert (hall.git("rev-parse", "agent/a"), repository.agents()["a"]) == (old, new)
+    importing.look(["a"])
+    repository.follow_branches()
+    assert hall.git("rev-parse", "agent/a") == old
+    lock.unlink()
+    importing.look(["a"])
+    assert (hall.git("rev-parse", "agent/a"), repository.agents()["a"]) == (new, new)
 
 
 def test_a_look_that_is_not_possible_now_is_put_off(
