@@ -243,6 +243,33 @@ def test_what_is_staged_stays_so_beside_an_edit_that_is_merged(
     assert status == sorted([f"M  {file}", "A  staged.txt", "D  history.txt"])
 
 
+def test_what_is_taken_out_of_the_index_alone_stays_out(
+    space: Path, shared: Path, file: str
+) -> None:
+    """`git rm --cached` of a file that is still there, beside an edit that is merged."""
+    write(space, file, edited(space, file, 9, "mine"))
+    git(space, "rm", "--quiet", "--cached", "history.txt")
+    trunk_commit(shared, file, edited(shared, file, 0, "theirs"))
+    assert sync(space)["conflicts"] == []
+    assert git(space, "diff", "--cached", "--name-status") == "D\thistory.txt"
+    assert (space / "history.txt").exists()
+
+
+def test_a_repository_in_the_way_is_refused_first(
+    shared: Path, space: Path, refused: Refused
+) -> None:
+    """Also where it ignores the file in question: git lists nothing of what it holds."""
+    inside = f"{space.name}-inside"
+    git(space, "init", "--quiet", inside)
+    (space / inside / ".git/info/exclude").write_text(".env\n")
+    write(space, f"{inside}/.env", "secret\n")
+    trunk_commit(shared, f"{inside}/.env", "theirs\n")
+    before = git(space, "rev-parse", "HEAD")
+    assert refused(space, "workspace", "sync") == (2, "would_overwrite")
+    assert git(space, "rev-parse", "HEAD") == before
+    assert (space / inside / ".env").read_text() == "secret\n"
+
+
 def test_a_file_that_comes_into_the_way_in_the_last_moment_loses_nothing(
     shared: Path, swarm: tatami.Swarm, space: Path
 ) -> None:

@@ -6,7 +6,7 @@ workspace, as everybody knows it.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
@@ -174,25 +174,31 @@ def merged_edits(space: Workspace, old: str, new: str) -> tuple[tuple[Json, ...]
         )
     line.record(space, new)
     paths = _unmerged(space)
-    _stage(space, [path for path in staged if path not in paths])
+    _stage(space, {path: stay for path, stay in staged.items() if path not in paths})
     rows = tuple({"path": path, "commit": None} for path in paths)
     return rows, f"cd {quote(space.path)}, edit, git add" if paths else ""
 
 
-def _unstaged(space: Workspace) -> list[str]:
-    """Takes out of the index what is staged, since `git checkout --merge` refuses it; the paths."""
-    words = ("diff-index", "--cached", "--name-only", "-z", "--no-renames", "HEAD")
-    output = git.run(space.path, *words).stdout
-    if output:
+def _unstaged(space: Workspace) -> dict[str, bool]:
+    """Takes out of the index what is staged, since `git checkout --merge` refuses it.
+
+    Returns the paths, each with whether it was to stay: a file may be taken out of the index alone.
+    """
+    words = ("diff-index", "--cached", "--name-status", "-z", "--no-renames", "HEAD")
+    fields = git.run(space.path, *words).stdout.split(b"\0")[:-1]
+    if fields:
         git.run(space.path, "reset", "--quiet")
-    return [os.fsdecode(path) for path in output.split(b"\0") if path]
+    rows = zip(fields[::2], fields[1::2], strict=True)
+    return {os.fsdecode(path): status != b"D" for status, path in rows}
 
 
-def _stage(space: Workspace, paths: Sequence[str]) -> None:
-    if paths:
-        words = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
-        stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        git.run(space.path, *words, stdin=stdin)
+def _stage(space: Workspace, paths: Mapping[str, bool]) -> None:
+    stays = ("--add", "--remove", "--replace")
+    for options, kept in ((("--force-remove",), False), (stays, True)):
+        listed = [os.fsencode(path) + b"\0" for path, stay in paths.items() if stay is kept]
+        if listed:
+            words = ("update-index", *options, "-z", "--stdin")
+            git.run(space.path, *words, stdin=b"".join(listed))
 
 
 def _handed(space: Workspace, result: Json, done: Synced) -> Synced:

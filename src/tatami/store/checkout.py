@@ -26,6 +26,8 @@ FULL_BYTES = 64 << 10
 _REFUSED = re.compile(rb"^error: (?:Entry|Untracked|Updating) ", re.MULTILINE)
 """What `git read-tree` says before it has touched anything."""
 _SUBMODULE = b"160000"
+_ARGUMENTS_MAX = 1000
+"""Paths named to one git."""
 
 
 class Checkout(NamedTuple):
@@ -131,14 +133,33 @@ def _copied_index(place: Checkout) -> Iterator[str | None]:
 
 
 def _untracked(path: str, old: str, new: str) -> list[str]:
-    """Files of the user's that `new` adds under the same name; git would take ignored ones away."""
-    added = git.run(path, "diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", old, new)
-    root = os.fsencode(path)
-    there = [p for p in added.stdout.split(b"\0") if p and os.path.lexists(os.path.join(root, p))]
-    if not there:
-        return []
-    tracked = set(git.run(path, "ls-files", "-z").stdout.split(b"\0"))
-    return [os.fsdecode(name) for name in there if name not in tracked]
+    """Files of the user's where `new` adds one; git would take ignored ones away."""
+    options = ("-r", "-z", "--name-only", "--no-renames", "--diff-filter=A")
+    added = git.run(path, "diff-tree", *options, old, new).stdout.split(b"\0")
+    places = {_place(os.fsencode(path), name) for name in added if name}
+    there = sorted(os.fsdecode(place) for place in places if place)
+    inside = [name for name in there if os.path.lexists(os.path.join(path, name, ".git"))]
+    listing = ("--literal-pathspecs", "ls-files", "--others", "-z", "--")
+    for start in range(0, 0 if inside else len(there), _ARGUMENTS_MAX):
+        listed = git.run(path, *listing, *there[start : start + _ARGUMENTS_MAX]).stdout
+        inside += [os.fsdecode(name) for name in listed.split(b"\0") if name]
+    return inside
+
+
+def _place(root: bytes, path: bytes) -> bytes:
+    """What is at a path's place or on the way there, relative to the root; b"" for nothing.
+
+    On the way: a file or symlink where a folder is to be, or another repository.
+    """
+    parts = path.split(b"/")
+    for count in range(1, len(parts)):
+        above = b"/".join(parts[:count])
+        place = os.path.join(root, above)
+        if not os.path.isdir(place) or os.path.islink(place):
+            return above if os.path.lexists(place) else b""
+        if os.path.lexists(os.path.join(place, b".git")):
+            return above
+    return path if os.path.lexists(os.path.join(root, path)) else b""
 
 
 def _read_tree(path: str, *arguments: str, index: str | None = None) -> CompletedProcess[bytes]:

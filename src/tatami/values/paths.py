@@ -58,7 +58,10 @@ def known_path(text: str) -> str:
     """
     if not _PLAIN.fullmatch(text):
         shown = _CONTROL.sub("_", _FORMATTING.sub("", text).replace("\\", "/"))
-        reason = "has a NUL" if "\0" in text else _refusal(unicodedata.normalize("NFC", shown))
+        parts = "/".join(filter(None, unicodedata.normalize("NFC", shown).split("/")))
+        reason = _refusal(parts) if parts else ""
+        if "\0" in text or "" in text.split("/"):
+            reason = _refusal(text)
         if reason:
             raise UsageError(f"path {_shown(text)} {reason}", code="bad_path", fix=RENAME)
     return text

@@ -171,6 +171,10 @@ def in_the_way(
     added = git.run(space.path, *words, old, new).stdout.split(b"\0")
     places = {_obstacle(os.fsencode(space.path), path) for path in added if path}
     there = sorted(os.fsdecode(place) for place in places if place)
+    for name in there:
+        # git lists nothing of what is in another repository.
+        if os.path.lexists(os.path.join(space.path, name, ".git")):
+            return name
     listing = ("--literal-pathspecs", "ls-files", "--others", "-z", *which)
     for start in range(0, len(there), _ARGUMENTS_MAX):
         some = there[start : start + _ARGUMENTS_MAX]
@@ -181,13 +185,18 @@ def in_the_way(
 
 
 def _obstacle(root: bytes, path: bytes) -> bytes:
-    """What is at a path's place, or in its way to there, relative to the root; b"" for nothing."""
+    """What is at a path's place, or in its way to there, relative to the root; b"" for nothing.
+
+    In its way: a file or symlink where a folder is to be, or another repository.
+    """
     parts = path.split(b"/")
     for count in range(1, len(parts)):
         above = b"/".join(parts[:count])
         place = os.path.join(root, above)
         if not os.path.isdir(place) or os.path.islink(place):
             return above if os.path.lexists(place) else b""
+        if os.path.lexists(os.path.join(place, b".git")):
+            return above
     return path if os.path.lexists(os.path.join(root, path)) else b""
 
 

@@ -7,6 +7,7 @@ only read. The plain commit of a workspace never comes here.
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from tatami.workspaces.worktree import Workspace
 
 _STAGING = "tatami-index-"
 """Begins the name of a folder with a temporary index; the process that made it follows."""
+_STORED = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR})
+"""The kinds of files that git stores."""
 _STAGE_OPTIONS = ("--add", "--remove", "--replace", "--ignore-skip-worktree-entries")
 """Entries that git is told to leave alone stay: --remove alone would take them out."""
 
@@ -206,8 +209,9 @@ def _refusal(space: Workspace, path: str, words: str) -> UsageError:
 def add_all(space: Workspace, extra: Mapping[str, str], settings: Sequence[str] = ()) -> list[str]:
     """Stages all that the workspace holds in the index of `extra`, as `git add --all` does.
 
-    Returns what that leaves out: repositories without a commit, for which git has no entry. A file
-    that git refuses to convert as its attributes say is staged as it is. settings: for git.
+    Returns what that leaves out: repositories without a commit, for which git has no entry, and
+    pipes and the like in the place of files, which stay as they were. A file that git refuses to
+    convert as its attributes say is staged as it is. settings: for git.
     """
     done = git.run(space.path, *settings, "add", "--all", "--sparse", extra=extra, check=False)
     if not done.returncode:
@@ -215,13 +219,29 @@ def add_all(space: Workspace, extra: Mapping[str, str], settings: Sequence[str] 
     which = ("--modified", "--deleted", "--others", "--exclude-standard", "-z")
     listed = git.run(space.path, *settings, "ls-files", *which, extra=extra).stdout
     names = dict.fromkeys(os.fsdecode(path) for path in listed.split(b"\0") if path)
-    unborn = [name for name in names if name.endswith("/") and not _commit_in(space, name)]
-    paths = [name.removesuffix("/") for name in names if name not in unborn]
+    left = [name for name in names if name.endswith("/") and not _commit_in(space, name)]
+    modes = {name: _mode(space, name) for name in names if name not in left}
+    gone = [name for name, mode in modes.items() if mode is None]
+    left += [name for name, mode in modes.items() if mode and stat.S_IFMT(mode) not in _STORED]
+    _stage(space, gone, ("--force-remove",), extra, settings)
+    paths = [name.removesuffix("/") for name in modes if name not in {*left, *gone}]
     while refused := _stage(space, paths, _STAGE_OPTIONS, extra, settings):
         path, _ = refused
         _stage_as_it_is(space, path, extra)
         paths = paths[paths.index(path) + 1 :]
-    return unborn
+    return left
+
+
+def _mode(space: Workspace, path: str) -> int | None:
+    """The mode of what is at a path; None where nothing is, or a symlink is on the way there."""
+    at = space.path
+    for name in path.removesuffix("/").split("/"):
+        if at != space.path and not stat.S_ISDIR(os.lstat(at).st_mode):
+            return None
+        at = os.path.join(at, name)
+        if not os.path.lexists(at):
+            return None
+    return os.lstat(at).st_mode
 
 
 def _stage_as_it_is(space: Workspace, path: str, extra: Mapping[str, str]) -> None:

@@ -55,14 +55,18 @@ def test_a_known_path_may_be_odd_but_never_lead_elsewhere(row: dict[str, Any]) -
         assert known_path(row["path"]) == row["path"]
 
 
-@pytest.mark.parametrize("path", ["a\\..\\b", ".g\u200bit/config", "x/.GIT\u200b", "a\\.git\\b"])
+@pytest.mark.parametrize(
+    "path", ["a//b", "", "a\\..\\b", ".g\u200bit/config", "x/.GIT\u200b", "a\\.git\\b"]
+)
 def test_what_hides_another_place_is_no_known_path(path: str) -> None:
     """Neither backslashes nor characters that do not show make a way out."""
     with pytest.raises(UsageError):
         known_path(path)
 
 
-@pytest.mark.parametrize("path", ["a\nb", "a\tb", "a\\b", "a\u200bb", "e\u0301"])
+@pytest.mark.parametrize(
+    "path", ["a\nb", "a\tb", "a\\b", "a\\\\b", "\\", "\\a\\", "a\u200bb", "\u200b", "e\u0301"]
+)
 def test_names_that_are_only_hard_to_read_may_be_known(path: str) -> None:
     """A commit that has them lets them be edited and removed."""
     assert known_path(path) == path

@@ -53,6 +53,29 @@ def test_edits_and_new_files_are_kept(space: Workspace) -> None:
     assert git(root, "status", "--porcelain") == before
 
 
+def test_beside_an_empty_repository_files_are_taken_as_they_are(
+    space: Workspace, tmp_path: Path
+) -> None:
+    """Nothing is read through a symlink, and nothing waits for a pipe.
+
+    The story: git stages one by one where a repository without a commit is inside; what had been
+    a folder was then read from where the symlink in its place led.
+    """
+    root = Path(space.path)
+    (tmp_path / "file0.txt").write_text("secret\n")
+    shutil.rmtree(root / "dir0")
+    (root / "dir0").symlink_to(tmp_path)
+    (root / "history.txt").unlink()
+    os.mkfifo(root / "history.txt")
+    git(root, "init", "--quiet", "empty")
+    (root / "new.txt").write_text("new\n")
+    ref = saved(space)
+    listed = git(space.common, "ls-tree", "-r", ref, "dir0", "new.txt").splitlines()
+    assert [row.split()[0] for row in listed] == ["120000", "100644"]
+    assert content(space, f"{ref}:dir0") == str(tmp_path)
+    assert set(recovery.saved(space.common)[0].unsaved) >= {"empty/", "history.txt"}
+
+
 def test_what_is_staged_is_a_second_parent(space: Workspace) -> None:
     """As git stash does it, where it says more than the files."""
     root = Path(space.path)
