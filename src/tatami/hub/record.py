@@ -138,6 +138,29 @@ class Record:
         self._note_pinned(entries)
         return told
 
+    def owe_entries(self, entries: tuple[Entry, ...]) -> list[Json]:
+        """As `record_entries`, for what a published operation has done to entries.
+
+        On a full disk they are recorded with the next checkpoint: none is made without them, for
+        nothing looks at the operation again after it.
+        """
+        told = [entry_fact(entry) for entry in entries]
+        numbers = {entry.number for entry in entries}
+        others = (entry for entry in self._unsaved_entries if entry.number not in numbers)
+        self._unsaved_entries = (*others, *entries)
+        self._events += enumerate(told, start=self.next_event)
+        self.next_event += len(told)
+        for entry in entries:
+            self._note_landed(entry)
+        self._note_pinned(entries)
+        try:
+            self.save()
+        except TatamiError as error:
+            if error.code != "no_space":
+                raise
+            log.warning("what was done is recorded later: %s", error)
+        return told
+
     def entries(self) -> list[Entry]:
         """The landing queue as it was last recorded, oldest first; from any thread."""
         late = {entry.number: entry for entry in self._unsaved_entries}
@@ -171,8 +194,10 @@ class Record:
     def save(self) -> None:
         """Makes a checkpoint."""
         checkpoint = Checkpoint(self._op or self.ledger.checkpoint().op, self.next_event)
-        entries, landed = self._unsaved_entries, self._unsaved_landed
-        self.ledger.save(self._answers, entries, self._events, checkpoint, landed=landed)
+        entries, landed, ref = self._unsaved_entries, self._unsaved_landed, self.trunk_ref
+        self.ledger.save(
+            self._answers, entries, self._events, checkpoint, trunk_ref=ref, landed=landed
+        )
         self._answers, self._events, self._unsaved_landed = [], [], {}
         self._unsaved_entries = ()
         if self._untrimmed:

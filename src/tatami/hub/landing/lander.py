@@ -375,8 +375,7 @@ class Lander:
     def _correct(self, changed: dict[int, Entry], group: _Group | None) -> None:
         """Records entries whose landings got new ids or no longer fit, and that all is recorded."""
         first = self._record.next_event
-        self._tell(first, self._record.record_entries(tuple(changed.values()), []))
-        self._record.save()
+        self._tell(first, self._record.owe_entries(tuple(changed.values())))
         if group:
             # Who waits for the attempt learns it from there.
             own = {number: changed.pop(number) for number in group.results.keys() & changed.keys()}

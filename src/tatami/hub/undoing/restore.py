@@ -176,8 +176,7 @@ class Restoring:
             if after != entry:
                 corrected.append(after)
         first = record.next_event
-        self._hall.tell(first, record.record_entries(tuple(corrected), []))
-        record.save()
+        self._hall.tell(first, record.owe_entries(tuple(corrected)))
         self._hall.queued(tuple(corrected))
 
     def _move(self, goal: _Goal) -> None:

@@ -242,7 +242,7 @@ class Undoing:
         if entry:
             record.next_entry += 1
             first = record.next_event
-            self._hall.tell(first, record.record_entries((entry,), []))
+            self._hall.tell(first, record.owe_entries((entry,)))
             self._hall.queued((entry,))
         return answer
 
