@@ -55,6 +55,22 @@ def test_a_trunk_that_is_back_is_no_trouble_any_more(tatami_repository: Path) ->
     assert sandbox.tatami_json(tatami_repository, "status")["warnings"] == []
 
 
+def test_a_lock_of_jj_that_a_dead_hub_left_is_removed(tatami_repository: Path) -> None:
+    """The next hub imports the commit that it is for.
+
+    The story: a hub killed at its 361st write left one; every hub after it died of it at once.
+    """
+    (row,) = sandbox.tatami_json(tatami_repository, "workspace", "add", "coder-1")
+    sandbox.tatami(tatami_repository, "stop")
+    commit = sandbox.commit_file(Path(row["path"]), "a.txt", b"a\n")
+    lock = tatami_repository / f".git/refs/jj/keep/{commit}.lock"
+    lock.touch()
+    os.utime(lock, (0, 0))
+    agents = sandbox.tatami_json(tatami_repository, "status")["agents"]
+    assert [agent["head"] for agent in agents] == [commit]
+    assert not lock.exists()
+
+
 def test_a_folder_of_the_hub_that_was_deleted_is_made_again(tatami_repository: Path) -> None:
     """What lies in it can be deleted at any time, and so can it."""
     sandbox.tatami_json(tatami_repository, "workspace", "add", "coder-1")

@@ -4,7 +4,9 @@
 //! branch reaches them, `git gc` takes them, though the operation log still names them. Each is
 //! made a parent of a small commit of ours under `refs/tatami/keep`; those form a chain.
 
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use gix::ObjectId;
 use gix::objs::{Kind, Write as _};
@@ -13,6 +15,10 @@ use crate::error::{Code, Error, Result};
 use crate::objects::Objects;
 
 pub const REF: &str = "refs/tatami/keep";
+/// Where jj-lib keeps each commit that it imports, by a ref of its own.
+const JJ_REFS: &str = "refs/jj/keep";
+/// Nobody who is alive holds the lock of a ref that long.
+const LOCK_AGE_MAX: Duration = Duration::from_secs(2);
 const WHO: &str = "tatami <tatami@localhost> 0 +0000";
 
 /// Keeps these commits, and everything they reach, from `git gc`. Durable with the next barrier.
@@ -37,6 +43,27 @@ pub fn hold(objects: &mut Objects, git_dir: &Path, ids: &[ObjectId]) -> Result<(
     // A `git prune` between the objects and the ref would have taken them.
     write(objects, Kind::Tree, &[])?;
     write(objects, Kind::Commit, text.as_bytes()).map(drop)
+}
+
+/// Removes the locks of jj's refs that a process left behind which was killed while it wrote them.
+/// jj-lib takes none over: what one is for could never be imported again.
+pub fn clear_locks(git_dir: &Path) {
+    for entry in fs::read_dir(git_dir.join(JJ_REFS))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let path = entry.path();
+        if path.extension().is_none_or(|ending| ending != "lock") {
+            continue;
+        }
+        let written = entry.metadata().and_then(|found| found.modified());
+        // One from the future says nothing about its age; the clock was set back.
+        let age = written.map(|at| at.elapsed().unwrap_or(LOCK_AGE_MAX));
+        if age.is_ok_and(|age| age >= LOCK_AGE_MAX) {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// The commits that are held directly, in the groups they came in, the newest group first; the

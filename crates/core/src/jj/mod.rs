@@ -30,6 +30,7 @@ pub use verify::{Problem, Verified};
 
 use crate::error::{Code, Doing, Error, Result};
 use crate::jj::index::Anchor;
+use crate::keep;
 use crate::objects::Objects;
 use crate::pack;
 use crate::pack::Compressor;
@@ -94,6 +95,7 @@ impl Core {
         let objects = Objects::open(&paths.git_dir)?;
         if writes {
             pack::clear_leftovers(&objects.pack_dir());
+            keep::clear_locks(&paths.git_dir);
             index::make_incoming(&paths.jj_repo)?;
         }
         let extras = TableStore::load(paths.jj_repo.join("store/extra"), COMMIT_ID_BYTES);
