@@ -92,12 +92,10 @@ def _changes(changes: Sequence[messages.ChangeRow]) -> None:
         if path in written:
             raise UsageError(f"path {path!r} is given twice", code="bad_path")
         written[path] = content is not None
-        if content is None:
-            if mode:
-                raise UsageError(f"{path!r} is deleted, and has a mode", code="bad_mode")
-            continue
-        file_mode(mode, allow_submodules=True, path=path)
-        _content(path, mode, content)
+        if content is not None or mode:
+            file_mode(mode, allow_submodules=True, path=path)
+        if content is not None:
+            _content(path, mode, content)
     for path, is_written in written.items():
         folder = path.rpartition("/")[0]
         while folder and is_written:
