@@ -5,8 +5,14 @@ import os
 import struct
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from tests.conftest import stop_hubs
 
 FS_IOC_SHUTDOWN = 0x8004587D
 """`_IOR('X', 125, __u32)` of `linux/fs.h`'s ext4 and xfs."""
@@ -58,6 +64,20 @@ class Image:
                 subprocess.run(["umount", "--lazy", self.place], check=False)
                 raise TimeoutError(done.stderr.decode() or f"{self.file} stays in use")
             time.sleep(0.01)
+
+
+@contextmanager
+def small_image(directory: Path, megabytes: int) -> Iterator[Path]:
+    """Yields where a new one is mounted; skips where this machine does not let us mount one."""
+    try:
+        image = Image.make(directory, megabytes)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"file systems on loop devices are not permitted here: {error}")
+    try:
+        yield image.place
+    finally:
+        stop_hubs(image.place)
+        image.unmount()
 
 
 def _attached(file: Path) -> bool:

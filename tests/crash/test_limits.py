@@ -14,10 +14,9 @@ import pytest
 
 import tatami
 from tests import sandbox
-from tests.conftest import stop_hubs
 from tests.crash import verdict
 from tests.crash.conftest import Storm
-from tests.crash.image import Image
+from tests.crash.image import small_image
 
 DIED = 70
 FAILED_SYNCS = (("fdatasync", 2), ("fsync", 3), ("fsync", 8), ("fsync", 14), ("syncfs", 1))
@@ -37,15 +36,8 @@ def strace() -> str:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """An ext4 file system of 16 MiB; skips where this machine does not let us mount one."""
-    try:
-        image = Image.make(tmp_path / "small", 16)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"file systems on loop devices are not permitted here: {error}")
-    try:
-        yield image.place
-    finally:
-        stop_hubs(image.place)
-        image.unmount()
+    with small_image(tmp_path / "small", 16) as place:
+        yield place
 
 
 def failing_hub(strace: str, root: Path, call: str, error: str) -> subprocess.Popen[bytes]:

@@ -1,7 +1,6 @@
 """A hub that starts where the disk is full already: it reads, and goes on by itself with space."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,22 +9,14 @@ import pytest
 
 import tatami
 from tests import sandbox
-from tests.conftest import stop_hubs
-from tests.crash.image import Image
+from tests.crash.image import small_image
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """An ext4 file system of 24 MiB; skips where this machine does not let us mount one."""
-    try:
-        image = Image.make(tmp_path / "small", 24)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"file systems on loop devices are not permitted here: {error}")
-    try:
-        yield image.place
-    finally:
-        stop_hubs(image.place)
-        image.unmount()
+    with small_image(tmp_path / "small", 24) as place:
+        yield place
 
 
 def fill(ballast: Path) -> None:

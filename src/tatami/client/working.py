@@ -333,8 +333,8 @@ def _warnings(taken: Snapshot, paths: Sequence[str] | None) -> list[str]:
 def _left_out(taken: Snapshot) -> list[str]:
     """Says which repositories inside the workspace are no part of the commit."""
     paths = taken.seen.repositories if taken.seen else []
+    if not paths:
+        return []
     more = f" and {len(paths) - 3} more" if paths[3:] else ""
     cure = "`git submodule add` it, or add it to .gitignore"
-    return [f"{', '.join(paths[:3])}{more}: a repository of its own, left out; {cure}"] * bool(
-        paths
-    )
+    return [f"{', '.join(paths[:3])}{more}: a repository of its own, left out; {cure}"]

@@ -99,10 +99,11 @@ class Importing:
             self._away.pop(agent, None)
         self._away |= found.away
         for agent, commit in found.lines.items():
-            if found.refs[agent]:
+            ref = found.refs[agent]
+            if ref:
                 # git may have moved it again: then that is the next look's to see.
-                self._repository.branches[agent] = str(found.refs[agent])
-            if found.refs[agent] != commit:
+                self._repository.branches[agent] = ref
+            if ref != commit:
                 self._behind.add(agent)
         self._bring_along()
 

@@ -59,7 +59,7 @@ class Record:
         self.landed: dict[str, str] = ledger.landed()
         self._unsaved_landed: dict[str, str] = {}
         self._unsaved_entries: tuple[Entry, ...] = ()
-        """As operations say they are, where the disk was full when this hub started."""
+        """As operations say they are, where the disk was full when that was to be recorded."""
         self._untrimmed = False
         self.trunk_ref = ledger.trunk_ref()
         self.pinned: dict[str, int] = {}
